@@ -1,6 +1,7 @@
 """A pytest plugin that runs those tests first that noticed other mutants, of the same function before all others.
 
-Most mutants then cost one test or two, where the tests of a function that every push calls take seconds.
+Most mutants then cost one test or two, where the tests of a function that every push calls take seconds. Its profile
+of hypothesis looks for no smaller example, as any one will do.
 """
 
 from __future__ import annotations
@@ -10,6 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
+
+settings.register_profile(
+    "mutants", deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
+)
 
 
 def _function() -> str:
@@ -20,6 +26,11 @@ def _function() -> str:
 
 def _file(config: pytest.Config) -> Path:
     return config.rootpath / "noticed.txt"
+
+
+def pytest_configure() -> None:
+    """Replace the profile that ``conftest.py`` has loaded, before any test is imported."""
+    settings.load_profile("mutants")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -180,9 +180,22 @@ async def test_a_restore_is_made_again_after_another_change(world: World) -> Non
     assert (await restored(world, 1)).status == "applied"
     assert len(units) == 100
     units = overtaken(world, rounds=100)
-    with pytest.raises(StorageUnavailable, match="Too many changes at the same time") as refused:
+    with pytest.raises(StorageUnavailable, match=r"^Too many changes at the same time\. Try again\.$") as refused:
         await restored(world, 1)
     assert (len(units), refused.value.retry_after) == (100, 1)
+
+
+async def test_a_restore_drops_what_a_push_would(worlds: Worlds) -> None:
+    """The revision that exceeds the history, the hash of its payload, and versions of revoked keys."""
+    world = await worlds(sync="history_keep: 1")
+    await pushed(world, {"title": "T"})
+    units = overtaken(world, rounds=0)
+    await restored(world, 1)
+    assert ([delete.id for delete in units[0].deletes], len(units[0].releases)) == (["0000000000000001-branding"], 1)
+    assert (await world.services.views.of("northwind")).sections["branding"].versions == {2: 1}
+    world = await worlds(key=", revoked: true")
+    await restored(world, 2)
+    assert (await world.services.views.of("northwind")).sections["branding"].versions == {}
 
 
 async def test_a_restore_keeps_the_current_secret(world: World) -> None:
@@ -258,7 +271,7 @@ async def test_a_reset_ends_after_a_hundred_other_changes(world: World) -> None:
     """With the time after which to try again; it only counts at the revision that it has seen."""
     await pushed(world, {"title": "T"})
     units = overtaken(world, rounds=100)
-    with pytest.raises(StorageUnavailable, match="Too many changes at the same time") as refused:
+    with pytest.raises(StorageUnavailable, match=r"^Too many changes at the same time\. Try again\.$") as refused:
         await world.services.history.reset_version("northwind", "branding")
     assert (len(units), refused.value.retry_after) == (100, 1)
     assert [expected.revision for expected in units[0].expect] == [1]  # type: ignore[union-attr]

@@ -26,6 +26,8 @@ class Whole(msgspec.Struct, forbid_unknown_fields=True):
     host: str | UnsetType = UNSET
     key: Annotated[str, secret(bound_to=("host",))] | UnsetType = UNSET
     inner: Inner | UnsetType = UNSET
+    port: int | UnsetType = UNSET
+    far: Annotated[str, secret(bound_to=("host", "port"))] | UnsetType = UNSET
     free: dict[str, int] | UnsetType = UNSET
 
 
@@ -158,6 +160,31 @@ def is_patched(patch: Any, pointer: str) -> bool:
         if not isinstance(patch, dict):
             return True
     return last in patch
+
+
+def test_a_moved_secret_is_required_by_its_name_and_place() -> None:
+    """The finding names the members that changed, also inside the section, and has the secret's pointer."""
+    before = stored(outcome_for({"inner": {"place": "a", "pin": "SECRET-one"}}, None, "replace"))
+    outcome = outcome_for({"inner": {"place": "b", "words": ["x"]}}, before, "merge")
+    assert [(finding.pointer, finding.code, finding.message) for finding in outcome.findings] == [
+        ("/data/inner/pin", "pin_required", "place changed, so the stored secret is not used. Send it again.")
+    ]
+    before = stored(outcome_for({"host": "a", "port": 1, "far": "SECRET-one"}, None, "replace"))
+    outcome = outcome_for({"host": "b", "port": 2}, before, "merge")
+    assert [finding.message for finding in outcome.findings] == [
+        "host, port changed, so the stored secret is not used. Send it again."
+    ]
+
+
+def test_a_merge_leaves_what_it_does_not_name() -> None:
+    """A member, not the section as a whole; a replace leaves nothing."""
+    before = stored(outcome_for({"host": "a", "inner": {"place": "a"}}, None, "replace"))
+    merge = outcome_for({"inner": {"words": []}}, before, "merge")
+    places = "", "/inner", "/inner/words", "/inner/place", "/host"
+    assert [merge.leaves(place) for place in places] == [False, False, False, True, True]
+    gone = outcome_for({"inner": None}, before, "merge")
+    assert [gone.leaves(place) for place in ("/inner/place", "/inner/place/of", "/free/e")] == [False, False, True]
+    assert not outcome_for({"host": "a"}, before, "replace").leaves("/inner")
 
 
 def test_a_number_that_not_every_reader_keeps_exact_is_refused() -> None:

@@ -91,6 +91,15 @@ async def test_a_section_is_upgraded_when_it_is_read_and_stored_so_by_the_next_p
     assert world.services.sealer.open("section secret", section.sealed["/token"]) == "top-secret"
 
 
+async def test_an_earlier_revision_is_upgraded_when_it_is_restored(worlds: Worlds) -> None:
+    """It is stored as the type is today."""
+    world = await stored_then(worlds, SECOND)
+    await pushed(world, {"vendor": "other"})
+    await world.services.history.restore("northwind", "talk", 1, actor="console", request_id="r")
+    section = (await world.services.views.of("northwind")).readable["talk"]
+    assert (section.data, section.schema) == ({"vendor": "acme"}, 2)
+
+
 async def test_a_section_of_a_newer_schema_is_unreadable_until_it_is_replaced(worlds: Worlds) -> None:
     """After a downgrade the data stays; a merge is refused, replace and restore make the section readable again."""
     world = await stored_then(worlds, SECOND)
