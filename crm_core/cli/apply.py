@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +14,12 @@ import msgspec
 from crm_core.cli.apply_folder import read_folder
 from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.diff import show_changes
-from crm_core.cli.output import InOrder, clear_progress, counted, show_progress
+from crm_core.cli.output import TenantReport, clear_progress
 from crm_core.cli.running import config_option, json_option
 from crm_core.cli.sending import NO_ANSWER, RETRIES, WOULD_CHANGE, problem_lines, show_pause, transport
 from crm_core.cli.target import SigningTarget, senders
 from crm_core.client import ApplyOptions, DesiredTenant, Pause, TenantResult, apply_tenants
+from crm_core.client.desired import failure
 from crm_core.errors import SetupError
 from crm_core.model.diff import pointer_to
 from crm_core.model.secret_members import SecretMember, secret_members
@@ -55,13 +56,15 @@ def command(
     source = ConfigFolder(config)
     desired = read_folder(folder, only, lambda section: _secret_members(source, section), Secrets(os.environ, folder))
     _ = source.outline  # raises if keys.yaml cannot be read: then nothing can be signed
-    report = _Report([*desired.tenants, *desired.failed], as_json=as_json)
+    report = TenantReport[TenantResult](
+        [*desired.tenants, *desired.failed], lambda result: _show(result, as_json=as_json)
+    )
     for tenant, why in desired.failed.items():
-        report.add(_failed(tenant, why))
+        report.add(tenant, "failed", failure(tenant, why))
     signing: dict[str, SigningTarget] = {}
     for tenant, by in senders(source, desired.tenants, url=url):
         if isinstance(by, SetupError):
-            report.add(_failed(tenant, str(by)))
+            report.add(tenant, "failed", failure(tenant, str(by)))
         else:
             signing[tenant] = by
     tenants = [
@@ -81,11 +84,12 @@ def command(
         parallel=parallel,
         transport=through,
         retries=RETRIES,
-        done=report.add,
-        watch=report.pause,
+        done=lambda result: report.add(result.tenant, result.status, result),
+        watch=_show_pause,
     )
-    report.show_counts()
-    raise SystemExit(report.exit_code)
+    if not as_json:
+        report.show_counts()
+    raise SystemExit(_exit_code(report.statuses))
 
 
 def _secret_members(source: ConfigFolder, section: str) -> tuple[SecretMember, ...]:
@@ -98,59 +102,34 @@ def _secret_pointers(source: ConfigFolder, section: str) -> list[str]:
     return [pointer_to(*member.path) for member in _secret_members(source, section)]
 
 
-def _failed(tenant: str, why: str) -> TenantResult:
-    return TenantResult(tenant=tenant, status="failed", problem={"code": "failed", "detail": why})
+def _exit_code(statuses: Collection[str]) -> int:
+    """The exit code of the worst result."""
+    if "refused" in statuses or "failed" in statuses:
+        return 1
+    if "unanswered" in statuses:
+        return NO_ANSWER
+    return WOULD_CHANGE if "previewed" in statuses else 0
 
 
-class _Report:
-    """Prints the results in order of the tenants' names, as soon as possible."""
+def _show_pause(tenant: str, pause: Pause) -> None:
+    clear_progress()
+    show_pause(pause, tenant)
 
-    def __init__(self, tenants: Sequence[str], *, as_json: bool) -> None:
-        self._of, self._as_json = len(tenants), as_json
-        self._lines = InOrder(tenants, self._show)
-        self._statuses: list[str] = []
 
-    def add(self, result: TenantResult) -> None:
-        """Print a tenant's result."""
-        clear_progress()
-        self._statuses.append(result.status)
-        self._lines.add(result.tenant, result)
-        show_progress(len(self._statuses), self._of, "tenants")
-
-    def pause(self, tenant: str, pause: Pause) -> None:
-        """Say that a request of a tenant is sent again."""
-        clear_progress()
-        show_pause(pause, tenant)
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of the worst result."""
-        statuses = set(self._statuses)
-        if statuses & {"refused", "failed"}:
-            return 1
-        if "unanswered" in statuses:
-            return NO_ANSWER
-        return WOULD_CHANGE if "previewed" in statuses else 0
-
-    def show_counts(self) -> None:
-        """Print how many tenants have which status."""
-        if not self._as_json:
-            click.echo(f"{self._of} {'tenant' if self._of == 1 else 'tenants'}: {counted(self._statuses)}")
-
-    def _show(self, result: TenantResult) -> None:
-        document = msgspec.to_builtins(result)
-        if self._as_json:
-            click.echo(json.dumps(document, ensure_ascii=False))
-            return
-        reason, *more = problem_lines(result.problem) if result.problem is not None else [""]
-        headline = f"{result.tenant}  {click.style(result.status, fg=_COLORS.get(result.status))}"
-        click.echo(headline + (f": {reason}" if reason else _applied_text(result)))
-        for line in more:
-            click.echo(line)
-        if result.problem is not None and result.revision is not None:
-            click.echo(f"  the other sections are applied{_applied_text(result)}")
-        if result.changes:
-            show_changes(document["changes"])
+def _show(result: TenantResult, *, as_json: bool) -> None:
+    document = msgspec.to_builtins(result)
+    if as_json:
+        click.echo(json.dumps(document, ensure_ascii=False))
+        return
+    reason, *more = problem_lines(result.problem) if result.problem is not None else [""]
+    headline = f"{result.tenant}  {click.style(result.status, fg=_COLORS.get(result.status))}"
+    click.echo(headline + (f": {reason}" if reason else _applied_text(result)))
+    for line in more:
+        click.echo(line)
+    if result.problem is not None and result.revision is not None:
+        click.echo(f"  the other sections are applied{_applied_text(result)}")
+    if result.changes:
+        show_changes(document["changes"])
 
 
 def _applied_text(result: TenantResult) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from crm_core.cli.config_folder import ConfigFolder
-from crm_core.cli.output import InOrder, clear_progress, counted, show_progress
+from crm_core.cli.output import TenantReport
 from crm_core.cli.running import config_option, json_option
 from crm_core.cli.sending import NO_ANSWER, RETRIES, problem_lines, show_pause, transport, unanswered_lines
 from crm_core.cli.target import SigningTarget, sender, sender_options, senders
@@ -68,14 +68,10 @@ def command(
 
 def _reported(signing: Mapping[str, SigningTarget | SetupError], *, as_json: bool) -> Sequence[str]:
     """Print the health of each tenant by name and how many have which status; return the statuses."""
-    statuses: list[str] = []
-    lines = InOrder[Report](signing, lambda report: _show(report, as_json=as_json))
+    reports = TenantReport[Report](signing, lambda report: _show(report, as_json=as_json))
 
     def add(report: Report) -> None:
-        clear_progress()
-        statuses.append(report["status"])
-        lines.add(report["tenant"], report)
-        show_progress(len(statuses), len(signing), "tenants")
+        reports.add(report["tenant"], report["status"], report)
 
     def watch(_tenant: str, pause: Pause) -> None:
         if len(signing) == 1:
@@ -95,8 +91,8 @@ def _reported(signing: Mapping[str, SigningTarget | SetupError], *, as_json: boo
         watch=watch,
     )
     if not as_json and len(signing) > 1:
-        click.echo(f"{len(signing)} tenants: {counted(statuses)}")
-    return statuses
+        reports.show_counts()
+    return reports.statuses
 
 
 def _steps(by: SigningTarget, retries: Retries) -> Steps[Report]:

@@ -1,4 +1,4 @@
-"""Standard output: its own error type, progress on a terminal, and results in order."""
+"""Standard output: its own error type, progress on a terminal, and the results of many tenants."""
 
 from __future__ import annotations
 
@@ -66,23 +66,28 @@ def clear_progress() -> None:
         click.echo("\r\033[K", nl=False, err=True)
 
 
-class InOrder(Generic[T]):
-    """Shows results in the order of their names, each as soon as the ones before it are known."""
+class TenantReport(Generic[T]):
+    """Shows the results of tenants in the order of their names, each as soon as the ones before it are known."""
 
-    def __init__(self, names: Iterable[str], show: Callable[[T], None]) -> None:
-        self._waiting, self._show = sorted(names, reverse=True), show
+    def __init__(self, tenants: Iterable[str], show: Callable[[T], None]) -> None:
+        self._waiting, self._show = sorted(tenants, reverse=True), show
+        self._of = len(self._waiting)
         self._known: dict[str, T] = {}
+        self.statuses: list[str] = []
 
-    def add(self, name: str, result: T) -> None:
-        """Add the result of a name."""
-        self._known[name] = result
+    def add(self, tenant: str, status: str, result: T) -> None:
+        """Add the result of a tenant."""
+        clear_progress()
+        self.statuses.append(status)
+        self._known[tenant] = result
         while self._waiting and self._waiting[-1] in self._known:
             self._show(self._known.pop(self._waiting.pop()))
+        show_progress(len(self.statuses), self._of, "tenants")
 
-
-def counted(statuses: Iterable[str]) -> str:
-    """How many have each status, such as ``3 applied, 1 refused``."""
-    return ", ".join(f"{count} {status}" for status, count in sorted(Counter(statuses).items()))
+    def show_counts(self) -> None:
+        """Print how many tenants have each status, such as ``4 tenants: 3 applied, 1 refused``."""
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(Counter(self.statuses).items()))
+        click.echo(f"{self._of} {'tenant' if self._of == 1 else 'tenants'}: {counts}")
 
 
 def discard_output() -> None:

@@ -92,9 +92,14 @@ def apply_steps(platform: Platform, desired: DesiredTenant, options: ApplyOption
     except Refused as refused:
         return TenantResult(tenant=tenant, status="refused", problem=refused.document)
     except Unanswered as error:
-        return TenantResult(tenant=tenant, status="unanswered", problem=_problem("unanswered", str(error)))
+        return failure(tenant, str(error), "unanswered")
     except (ClientError, ValueError) as error:
-        return TenantResult(tenant=tenant, status="failed", problem=_problem("failed", str(error)))
+        return failure(tenant, str(error))
+
+
+def failure(tenant: str, detail: str, status: Literal["failed", "unanswered"] = "failed") -> TenantResult:
+    """The result for a tenant to which nothing could be sent, or that gave no answer."""
+    return TenantResult(tenant=tenant, status=status, problem={"code": status, "detail": detail})
 
 
 def _applied(platform: Platform, desired: DesiredTenant, options: ApplyOptions) -> Steps[TenantResult]:
@@ -151,16 +156,12 @@ def _dropped_secrets(changes: Iterable[Change], sent: Iterable[str], desired: De
 def _withholding(withheld: Mapping[str, list[str]]) -> dict[str, Any]:
     sections = ", ".join(withheld)
     message = "A secret is stored here that the data does not name."
-    return _problem(
-        "stored_secret",
-        f"Not sent: {sections}. A stored secret would be lost. Name the secret, or allow its loss.",
-        errors=[
+    return {
+        "code": "stored_secret",
+        "detail": f"Not sent: {sections}. A stored secret would be lost. Name the secret, or allow its loss.",
+        "errors": [
             {"pointer": at, "code": "stored_secret", "message": message}
             for pointers in withheld.values()
             for at in pointers
         ],
-    )
-
-
-def _problem(code: str, detail: str, **more: Any) -> dict[str, Any]:
-    return {"code": code, "detail": detail, **more}
+    }

@@ -9,7 +9,7 @@ from typing import TypeVar
 import httpx
 
 from crm_core.client.answers import ClientError, NotAReceiver
-from crm_core.client.desired import ApplyOptions, DesiredTenant, TenantResult, apply_steps
+from crm_core.client.desired import ApplyOptions, DesiredTenant, TenantResult, apply_steps, failure
 from crm_core.client.exchange import Pause, Retries, Steps
 from crm_core.client.transport import DEFAULT_RETRIES, TIMEOUT, drive, platform_of
 
@@ -43,7 +43,7 @@ def apply_tenants(
         return apply_steps(platform_of(desired.target, desired.signer, retries), desired, options)
 
     def failed(tenant: str, error: ClientError) -> TenantResult:
-        return TenantResult(tenant=tenant, status="failed", problem={"code": "failed", "detail": str(error)})
+        return failure(tenant, str(error))
 
     work = [(desired.target.tenant, steps(desired)) for desired in tenants]
     return drive_all(work, failed, parallel=parallel, transport=transport, done=done, watch=watch)
