@@ -91,12 +91,13 @@ class Manager:
             )
         accepted = fields.value_of(scope["headers"], b"accept") or b""
         as_page = b"text/html" in accepted and "/api/" not in scope["path"]
-        await send_problem(send, error, request_id, instance=self._instance_of(scope["path"]), as_page=as_page)
+        await send_problem(send, error, request_id, instance=self._documented_by(scope["path"]), as_page=as_page)
 
-    def _instance_of(self, path: str) -> str | None:
-        """The known instance that a path leads to."""
+    def _documented_by(self, path: str) -> str | None:
+        """The instance whose page explains a problem: the one that the path leads to, else the first."""
+        instances = self._roster.settings.instances
         code = path.split("/", 3)[2] if path.startswith(_INSTANCES) else ""
-        return code if self._roster.routes.find(code) is not None else None
+        return code if code in instances else next(iter(instances), None)
 
 
 def _target(scope: Scope) -> str:

@@ -41,7 +41,8 @@ def rendered(settings: InstancesSettings) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    pages = [(status, _page(error)) for status, error in _ERRORS]
+    explaining = next(iter(settings.instances), None)
+    pages = [(status, _page(error, explaining)) for status, error in _ERRORS]
     text: str = template.render(
         listen=settings.listen,
         instances=[(code, [*map(_server, upstreams)]) for code, upstreams in settings.instances.items()],
@@ -58,7 +59,7 @@ def _server(upstream: UpstreamAddress) -> dict[str, object]:
     return {"address": str(upstream).removeprefix("http://"), "drained": upstream.drained}
 
 
-def _page(error: CrmError) -> dict[str, object]:
-    """Return the response of an internal location; nginx fills in the request id."""
-    body = msgspec.json.encode(error.problem("$request_id")).decode()
+def _page(error: CrmError, instance: str | None) -> dict[str, object]:
+    """Return the response of an internal location, explained by an instance; nginx fills in the request id."""
+    body = msgspec.json.encode(error.problem("$request_id", instance)).decode()
     return {"code": error.code, "status": error.status, "retry_after": error.retry_after, "body": body}

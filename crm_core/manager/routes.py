@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from crm_core.manager.health import monitor
 from crm_core.manager.limits import Timeouts
 from crm_core.manager.upstream import Upstream
 from crm_core.settings import InstancesSettings
@@ -72,7 +71,7 @@ class Routes:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _started(self, upstream: Upstream) -> Upstream:
-        task = asyncio.create_task(monitor(upstream))
+        task = asyncio.create_task(upstream.monitor())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return upstream

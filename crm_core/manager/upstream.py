@@ -1,4 +1,4 @@
-"""One process that serves an instance: the connections to it, and its health."""
+"""One process that serves an instance: the connections to it, and its health, checked at /readyz every second."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Final, Literal
 
 import aiohttp
@@ -20,6 +22,8 @@ from crm_core.settings import UpstreamAddress as Address
 
 log: Final = ServerLog("crm.manager")
 
+_INTERVAL_SECONDS: Final = 1.0
+_PROBE_TIMEOUT_SECONDS: Final = 2.0
 _HEAD_LIMIT: Final = 64 * 1024
 _BUFFER: Final = 64 * 1024
 _ADDED_BY_CLIENT: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
@@ -74,13 +78,35 @@ class Upstream:
         if not self.in_flight:
             self._idle.set()
 
-    async def idle(self) -> None:
-        """Wait until no request is in progress."""
-        await self._idle.wait()
+    async def monitor(self) -> None:
+        """Check it until it is retired; then wait for its requests and close it."""
+        try:
+            while not self.retired.is_set():
+                await self._probe()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_INTERVAL_SECONDS):
+                        await self.retired.wait()
+            await self._idle.wait()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """End its connections."""
         await self._session.close()
+
+    async def _probe(self) -> None:
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+                answer = await self.request("GET", "/readyz")
+                async with answer:
+                    await answer.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            self.record_failure(f"/readyz: {reason_of(error)}")
+            return
+        if answer.status == HTTPStatus.OK:
+            self.mark_up()
+        else:
+            self.record_failure(f"/readyz answered {answer.status}")
 
     def mark_up(self) -> None:
         """Record that it answered."""

@@ -44,11 +44,14 @@ async def test_target_and_body_byte_for_byte(tmp_path: Path, target: str) -> Non
 
 
 async def test_unknown_instance(tmp_path: Path) -> None:
-    """An instance that is not in the file is misdirected."""
+    """An instance that is not in the file is misdirected; the page of the first one explains the code."""
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         for target in ("/i/us9/t/n/api/v1/sync/health", "/i/eu/x", "/i/eu12/x", "/i//x".replace("//", "/-/"), "/i/"):
-            problem(await front.ask(target), 421, "misdirected_instance")
+            found = problem(await front.ask(target), 421, "misdirected_instance")
+            assert found["type"] == "/i/eu1/docs/errors#misdirected_instance"
         assert not eu.seen
+    async with managing(tmp_path, {}) as front:
+        assert problem(await front.ask("/i/eu1/x"), 421, "misdirected_instance")["type"] == "about:blank"
 
 
 async def test_pages_of_instances_are_never_forwarded(tmp_path: Path) -> None:

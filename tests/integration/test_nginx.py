@@ -67,7 +67,8 @@ async def test_routing(tmp_path: Path) -> None:
             ready = await front.ask("/readyz")
             assert (ready.json(), len(ready.value("x-request-id"))) == ({"status": "ready"}, 32)
             for path in ("/i/us9/x", "/i/eu12/x", "/i/"):
-                problem(await front.ask(path), 421, "misdirected_instance")
+                found = problem(await front.ask(path), 421, "misdirected_instance")
+                assert found["type"] == "/i/ap3/docs/errors#misdirected_instance"  # the first in the file
             for path in ("/metrics", "/-/plugins", "/-/instances", "/-/front/not_found", "/", "/i/eu1/../../metrics"):
                 problem(await front.ask(path), 404, "not_found")
             for path in ("/i/eu1/%00", "/i/eu1/%", "/../x"):
