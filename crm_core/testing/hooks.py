@@ -20,8 +20,7 @@ arguments that they name.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from crm_core.errors import Finding
@@ -30,10 +29,9 @@ from crm_core.plugin import door
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadContext
 from crm_core.plugin.policy import ModuleRefusal, NamedModule, PolicyContext, refusals
-from crm_core.testing.facts import built_in_catalog, payload_context
+from crm_core.testing.facts import SectionSuite, built_in_catalog, check_form, payload_context
 from crm_core.testing.promises import Suite
 
-_CODE: Final = re.compile(r"[a-z][a-z0-9_]*")
 _NAME: Final = "the plugin under test"
 
 
@@ -44,7 +42,7 @@ def _host(plugin: Any) -> PluginHost:
     return host
 
 
-class ValidatorSuite(Suite):
+class ValidatorSuite(SectionSuite):
     """For ``crm_validate_payload``. ``valid``: a part of ``section`` that passes.
 
     ``refused``: parts that do not pass, each with the pointer of a finding.
@@ -52,7 +50,6 @@ class ValidatorSuite(Suite):
 
     plugin: ClassVar[Any]
     section: ClassVar[str]
-    valid: ClassVar[Mapping[str, Any]]
     refused: ClassVar[tuple[tuple[Mapping[str, Any], str], ...]] = ()
 
     def context(self) -> PayloadContext:
@@ -70,13 +67,6 @@ class ValidatorSuite(Suite):
         )
         return [finding for _, finding in asked]
 
-    def parts(self) -> Iterator[dict[str, Any]]:
-        """The empty part, each member of the valid one alone, and all but each member."""
-        yield {}
-        for name, value in self.valid.items():
-            yield {name: value}
-            yield {other: self.valid[other] for other in self.valid if other != name}
-
     def test_the_valid_part_passes(self) -> None:
         """A part that the author declares valid gets warnings at most."""
         assert [finding for finding in self.findings(self.valid) if not finding.warning] == []
@@ -91,8 +81,7 @@ class ValidatorSuite(Suite):
         """The hook reads sections of which any member is absent, and reports with pointer, code and sentence."""
         for part in (*self.parts(), *(part for part, _ in self.refused)):
             for finding in self.findings(part):
-                assert _CODE.fullmatch(finding.code), f"a code has only a-z, 0-9 and _: {finding}"
-                assert finding.message.endswith((".", "?", "!")), f"a message is a sentence: {finding}"
+                check_form(finding)
 
     def test_other_sections_do_no_harm(self) -> None:
         """The hook runs for every section: members of any kind make it report at most, not fail."""

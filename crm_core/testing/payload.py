@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, get_args
 
@@ -18,24 +17,21 @@ import msgspec
 import pytest
 
 from crm_core.errors import Finding
+from crm_core.model.diff import steps_of
 from crm_core.model.entitlements import Entitlements
 from crm_core.model.fields import bare, convert, is_struct, struct_fields
 from crm_core.model.secret_members import secret_members, value_at
 from crm_core.plugin.payload import PayloadContext, PayloadType
-from crm_core.testing.facts import payload_context
-from crm_core.testing.promises import Suite
-
-_CODE = re.compile(r"[a-z][a-z0-9_]*")
+from crm_core.testing.facts import SectionSuite, check_form, payload_context
 
 
-class PayloadTypeSuite(Suite):
+class PayloadTypeSuite(SectionSuite):
     """Inherit it in a test class; name the type's class and a valid part that uses most of its members.
 
     For types with a section.
     """
 
     payload_type_class: ClassVar[type[PayloadType]]
-    valid: ClassVar[Mapping[str, Any]]
 
     def context(self) -> PayloadContext:
         """The built-in catalog and roles, and the type's default options."""
@@ -52,14 +48,6 @@ class PayloadTypeSuite(Suite):
         """The findings of the type in a part."""
         return list(self.payload_type_class().validate(self.typed(part), self.context()))
 
-    def parts(self) -> Iterator[dict[str, Any]]:
-        """The empty part, the whole part, each member alone, and all but each member."""
-        yield {}
-        yield dict(self.valid)
-        for name, value in self.valid.items():
-            yield {name: value}
-            yield {other: self.valid[other] for other in self.valid if other != name}
-
     def test_the_valid_part_is_accepted(self) -> None:
         """The type accepts the part that its author declares valid."""
         refusals = [finding for finding in self.findings(self.valid) if not finding.warning]
@@ -69,10 +57,7 @@ class PayloadTypeSuite(Suite):
         """A merge can set any member alone: the type may return findings, but never raises."""
         for part in self.parts():
             for finding in self.findings(part):
-                assert isinstance(finding, Finding), f"`validate` must yield Finding objects, not {finding!r}"
-                assert finding.pointer == "" or finding.pointer.startswith("/"), f"not a JSON pointer: {finding}"
-                assert _CODE.fullmatch(finding.code), f"a code has only a-z, 0-9 and _: {finding}"
-                assert finding.message.endswith((".", "?", "!")), f"a message is a sentence: {finding}"
+                check_form(finding)
 
     def test_unknown_members_are_refused_at_any_depth(self) -> None:
         """No object of the section accepts unknown members."""
@@ -112,8 +97,8 @@ class PayloadTypeSuite(Suite):
         """Each module or feature key has a pointer to it, or to the member that has its name."""
         for part in self.parts():
             for pointer, name in self.payload_type_class().modules(self.typed(part)):
-                last = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
-                assert name in (last, _at(part, pointer)), f"{pointer} does not lead to {name}"
+                last = steps_of(pointer)[-1:]
+                assert name in (*last, _at(part, pointer)), f"{pointer} does not lead to {name}"
 
     def test_entitlements_are_values(self) -> None:
         """A section's effect on modules and rights is an Entitlements value, or None."""
@@ -130,8 +115,7 @@ class PayloadTypeSuite(Suite):
 
 def _at(data: Any, pointer: str) -> Any:
     """The value at an RFC 6901 pointer; None if there is none."""
-    for step in pointer.split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
+    for name in steps_of(pointer):
         if isinstance(data, list):
             data = data[int(name)] if name.isdecimal() and int(name) < len(data) else None
         else:
