@@ -81,14 +81,12 @@ class Tokens:
         now: Callable[[], datetime],
         ids: Ids,
         record_types: Collection[str],
-        random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._backend = backend
         self._views = views
         self._now = now
         self._ids = ids
         self._record_types = record_types
-        self._random_bytes = random_bytes
         self.uses = TokenUses(backend, now)
         self._signer = ExactSigner(newest_last(secret_keys), salt="crm.token")
         self._callers: Recent[tuple[str, str], _Cached] = Recent(_CACHE_SIZE)
@@ -119,7 +117,7 @@ class Tokens:
         )
         if await has_foreign_access(self._backend, tenant):
             await end_foreign_access(self._backend, tenant, now)
-        secret = base64.urlsafe_b64encode(self._random_bytes(_RANDOM_BYTES))
+        secret = base64.urlsafe_b64encode(os.urandom(_RANDOM_BYTES))
         text = PREFIX + self._signer.sign(secret).decode()
         digest = _digest(text)
         expect: list[Expectation] = [IndexFree(TOKENS, _DIGEST, digest, token.id), CountBelow(TOKENS, MAX_TOKENS)]

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from crm_core.cli.roster_text import with_member, with_name, with_tenant, without_tenant
+from crm_core.cli.roster_text import tenants_in, with_member, with_name, with_tenant, without_tenant
 from crm_core.errors import SetupError
-from crm_core.settings.document import Mapping as MappingNode
-from crm_core.settings.document import Node, parse, read_text
+from crm_core.settings.document import parse, read_text
 from crm_core.settings.places import Wrong, setup_error
 
 _BOM = "\ufeff"
@@ -30,8 +29,8 @@ def add_tenants(path: Path, secrets: Mapping[str, str]) -> list[str]:
     added: list[str] = []
 
     def change(text: str) -> str | None:
-        root = _tree(text, path)
-        added.extend(name for name in secrets if not _has(root, "tenants", name))
+        known = tenants_in(text)
+        added.extend(name for name in secrets if name not in known)
         for name in added:
             text = with_tenant(text, name, {"version": "1", "secret": secrets[name]})
         return text if added else None
@@ -42,18 +41,15 @@ def add_tenants(path: Path, secrets: Mapping[str, str]) -> list[str]:
 
 def remove_tenant(path: Path, tenant: str) -> bool:
     """Remove the entry of a tenant. False: it has none. Raises SetupError."""
-    return edit_roster(
-        path, lambda text: without_tenant(text, tenant) if _has(_tree(text, path), "tenants", tenant) else None
-    )
+    return edit_roster(path, lambda text: without_tenant(text, tenant) if tenant in tenants_in(text) else None)
 
 
 def rename_tenant(path: Path, tenant: str, name: str) -> bool:
     """Rename the entry of a tenant. False: it has none, or the new name has one. Raises SetupError."""
 
     def change(text: str) -> str | None:
-        root = _tree(text, path)
-        has_one = _has(root, "tenants", tenant) and not _has(root, "tenants", name)
-        return with_name(text, tenant, name) if has_one else None
+        known = tenants_in(text)
+        return with_name(text, tenant, name) if tenant in known and name not in known else None
 
     return edit_roster(path, change)
 
@@ -82,35 +78,24 @@ def edit_roster(
             text = read_text(target, may_be_empty=True)
         except Wrong as wrong:
             raise setup_error(wrong.problems) from None
-        _tree(text, path)
+        _refuse_invalid(text, path)
         changed = change(text)
         if changed is None:
             return False
-        _tree(changed, path)
+        _refuse_invalid(changed, path)
         _remove_left(target)
         _replace(target, (_BOM if target.read_bytes().startswith(_BOM.encode()) else "") + changed, check)
         return True
 
 
-def _tree(text: str, path: Path) -> Node:
-    """The roster's tree. Raises SetupError: an edit of an invalid file could turn it into anything."""
+def _refuse_invalid(text: str, path: Path) -> None:
+    """Raise SetupError if the roster is not well-formed: an edit of it could turn it into anything."""
     try:
-        root, problems = parse(text, path.name)
+        _, problems = parse(text, path.name)
     except Wrong as wrong:
         raise setup_error(wrong.problems) from None
     if problems:
         raise setup_error(problems)
-    return root
-
-
-def _has(node: Node, *path: str) -> bool:
-    for name in path:
-        members = node.members if isinstance(node, MappingNode) else ()
-        values = [member.value for member in members if member.name == name]
-        if not values:
-            return False
-        node = values[0]
-    return True
 
 
 @contextmanager

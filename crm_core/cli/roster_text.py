@@ -23,6 +23,12 @@ KeyText = Mapping[str, str | tuple[str, ...]]
 """The members of a key to write; tuples become lists."""
 
 
+def tenants_in(text: str) -> frozenset[str]:
+    """The names of the tenants with an entry."""
+    tenants = _value(_composed(text), "tenants")
+    return frozenset(key.value for key, _ in tenants.value) if isinstance(tenants, yaml.MappingNode) else frozenset()
+
+
 def with_tenant(text: str, tenant: str, key: KeyText) -> str:
     """The text with a new entry that has one key, for a tenant without one."""
     name = _written_name(tenant)

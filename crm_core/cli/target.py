@@ -21,7 +21,7 @@ from crm_core.errors import SetupError
 from crm_core.model.ed25519 import public_key_of
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.signed_text import NATIVE
-from crm_core.plugin.signature import SignatureScheme, SignedRequest
+from crm_core.plugin.signature import SignedRequest
 from crm_core.settings import Secrets
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,7 +77,8 @@ def sender(
             folder, target.tenant, Key(key_version or 1, public_key_of(private), kind="public"), key_version
         )
         name, key = _fitting(folder, TenantRoster(), (key,), scheme)
-        return SigningTarget(target, private_signer(folder.registry.schemes[name], private, key.version), unix)
+        sign = folder.registry.schemes[name].sign_private
+        return SigningTarget(target, _plugin_signer(sign, private, key.version), unix)
     if secret is not None:
         entry = TenantRoster()
         material = _read("--secret", Secrets(os.environ, Path()).reference, secret)
@@ -164,22 +165,16 @@ def _fitting(folder: ConfigFolder, entry: TenantRoster, keys: tuple[Key, ...], s
 def _signer(folder: ConfigFolder, name: str, key: Key) -> Signer:
     if name == NATIVE:
         return native_signer(key.material, key.version)
-    return scheme_signer(folder.registry.schemes[name], key)
+    return _plugin_signer(folder.registry.schemes[name].sign, key.material, key.version)
 
 
-def scheme_signer(scheme: SignatureScheme, key: Key) -> Signer:
-    """A signer for the client that uses a plugin's scheme and a secret."""
-    return _signing(lambda request, timestamp, nonce: scheme.sign(request, key.material, key.version, timestamp, nonce))
+def _plugin_signer(
+    sign: Callable[[SignedRequest, bytes, int, int, str], Mapping[str, str]], key: bytes, version: int
+) -> Signer:
+    """A signer for the client from a method of a plugin's scheme: ``sign``, or ``sign_private``."""
 
-
-def private_signer(scheme: SignatureScheme, private: bytes, version: int) -> Signer:
-    """A signer for the client that uses a plugin's scheme and a private key."""
-    return _signing(lambda request, timestamp, nonce: scheme.sign_private(request, private, version, timestamp, nonce))
-
-
-def _signing(sign: Callable[[SignedRequest, int, str], Mapping[str, str]]) -> Signer:
     def headers(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
         arrived = SignedRequest(query=None, **msgspec.structs.asdict(request))
-        return {name.lower(): value for name, value in sign(arrived, timestamp, nonce).items()}
+        return {name.lower(): value for name, value in sign(arrived, key, version, timestamp, nonce).items()}
 
     return headers

@@ -50,7 +50,7 @@ class TenantModules(msgspec.Struct, frozen=True, dict=True):
     allowed: frozenset[str]
 
     @cached_property
-    def words(self) -> Mapping[str, str]:
+    def wire_states(self) -> Mapping[str, str]:
         """Every module with its state as the API writes it."""
         return {name: state.state for name, state in self.states.items()}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -23,14 +23,13 @@ _SALT_BYTES = 16
 class Sealer:
     """Seals and opens texts, and makes fingerprints. ``secret_keys``: the instance's, the newest first."""
 
-    def __init__(self, secret_keys: Iterable[bytes], random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, secret_keys: Iterable[bytes]) -> None:
         self._keys = tuple(secret_keys)
-        self._random_bytes = random_bytes
         self._fingerprint_keys = [_derived(key, b"", "fingerprint") for key in self._keys]
 
     def seal(self, purpose: str, text: str) -> str:
         """The sealed text; ``purpose`` must be the same when it is opened."""
-        salt = self._random_bytes(_SALT_BYTES)
+        salt = os.urandom(_SALT_BYTES)
         sealed = self._box(purpose, salt).encrypt(text.encode())
         return base64.urlsafe_b64encode(salt).decode() + "." + sealed.decode()
 

@@ -95,7 +95,7 @@ class Workspace(msgspec.Struct, frozen=True, dict=True, weakref=True):
 
     def module_states(self) -> dict[str, str]:
         """Every module of the catalog with ``available`` or ``unavailable``."""
-        return dict(self.modules.words)
+        return dict(self.modules.wire_states)
 
 
 def newest_acceptance(sections: Iterable[Section]) -> Acceptance | None:
