@@ -24,6 +24,9 @@ from crm_core.errors import (
     LimitReached,
     NotFound,
     NotUnique,
+    RecordArchived,
+    RecordExists,
+    RevisionMismatch,
 )
 from crm_core.model.caller import Caller
 from crm_core.plugin.storage import Claim, Conflict, StorageBackend, Unit
@@ -31,7 +34,16 @@ from crm_core.plugin.storage import Claim, Conflict, StorageBackend, Unit
 KIND = "idempotency"
 RETENTION_SECONDS = 24 * 3600
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_REFUSALS: tuple[type[CrmError], ...] = (InvalidRecord, ExternalIdTaken, NotUnique, LimitReached)
+_REFUSALS: tuple[type[CrmError], ...] = (
+    NotFound,
+    RevisionMismatch,
+    RecordExists,
+    RecordArchived,
+    InvalidRecord,
+    ExternalIdTaken,
+    NotUnique,
+    LimitReached,
+)
 
 
 class IdempotentRequest(msgspec.Struct, frozen=True):
@@ -145,11 +157,16 @@ class Idempotency:
         self._locks = KeyedLocks()
 
     async def run(
-        self, tenant: str, idempotent: IdempotentRequest | None, work: Callable[[], Awaitable[WriteResult]]
+        self,
+        tenant: str,
+        idempotent: IdempotentRequest | None,
+        work: Callable[[], Awaitable[WriteResult]],
+        subject: str = "",
     ) -> WriteResult:
         """The result of ``work``, which commits with ``claim_of``, or that of the first request with the key.
 
-        Refusals of the record's content are stored too; refusals of the caller and server errors are not.
+        Refusals of the request are stored too; refusals of the caller and server errors are not.
+        ``subject``: the id of the record that the request names; its erase clears a stored refusal.
 
         Raises IdempotencyConflict, ReplayedRefusal, NotFound: the record that the first request wrote was erased.
         """
@@ -164,14 +181,15 @@ class Idempotency:
             except ClaimTaken as taken:  # by another process on the same database
                 return _replay(_read(taken.evidence), idempotent)
             except _REFUSALS as error:
-                await self._store_refusal(tenant, idempotent, error)
+                await self._store_refusal(tenant, idempotent, error, subject)
                 raise
 
-    async def _store_refusal(self, tenant: str, idempotent: IdempotentRequest, error: CrmError) -> None:
+    async def _store_refusal(self, tenant: str, idempotent: IdempotentRequest, error: CrmError, subject: str) -> None:
         now = self._now()
         refusal = StoredRefusal(error.code, error.detail, error.errors, dict(error.evidence))
         evidence = Evidence(digest=idempotent.digest, until=now + RETENTION_SECONDS, refusal=refusal)
-        claim = Claim(KIND, idempotent.claim_key, msgspec.json.encode(evidence), evidence.until)
+        stored = msgspec.json.encode(evidence)
+        claim = Claim(KIND, idempotent.claim_key, stored, evidence.until, subject=subject)
         outcome = await self._backend.commit(tenant, Unit(now=now, claims=(claim,)))
         if isinstance(outcome, Conflict):
             _replay(_read(outcome.evidence), idempotent)

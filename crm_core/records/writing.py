@@ -114,7 +114,7 @@ class Writes:
             return await self._update(access, id, patch, conditions, None)
         await self._store.authorize(access, "update", writes=True)
         return await self._idempotency.run(
-            access.tenant, idempotent, lambda: self._update(access, id, patch, conditions, idempotent)
+            access.tenant, idempotent, lambda: self._update(access, id, patch, conditions, idempotent), subject=id
         )
 
     async def _update(

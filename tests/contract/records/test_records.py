@@ -217,6 +217,10 @@ async def test_a_replay_stays_the_first_answer(api: httpx.AsyncClient) -> None:
     again = await api.post("customers", json={"name": ""}, headers={"Idempotency-Key": "bad"})
     assert problem(refused, 422, "invalid_record")["errors"] == problem(again, 422, "invalid_record")["errors"]
     assert again.headers["idempotent-replayed"] == "true"
+    stale, record = {"Idempotency-Key": "stale", "If-Match": '"9"'}, f"customers/{first.json()['id']}"
+    refused, again = [await api.patch(record, json={"name": "C"}, headers=stale) for _ in range(2)]
+    assert problem(refused, 412, "revision_mismatch")["current"] == problem(again, 412, "revision_mismatch")["current"]
+    assert [each.headers.get("idempotent-replayed") for each in (refused, again)] == [None, "true"]
     for unusable in ("", "a b", "x" * 256):
         problem(
             await api.post("customers", json={"name": "A"}, headers={"Idempotency-Key": unusable}),

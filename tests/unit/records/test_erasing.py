@@ -10,7 +10,7 @@ from crm_core.errors import InsufficientScope, InvalidRecord, NotFound, Revision
 from crm_core.model.caller import Caller
 from crm_core.records import erasing
 from crm_core.records.batch import Batch
-from crm_core.records.idempotency import idempotent_request
+from crm_core.records.idempotency import ReplayedRefusal, idempotent_request
 from crm_core.records.preconditions import UNCONDITIONAL, Preconditions
 from records_world import SCOPES, World
 
@@ -181,9 +181,11 @@ async def test_an_answer_stored_while_a_record_is_erased_has_nothing_of_it(world
 
     repeated = idempotent_request("k1", world.access().caller, f"/customers/{made['id']}", b"{}")
     world.backend.commit = overtaken  # type: ignore[method-assign]
-    for _ in range(2):
-        with pytest.raises(NotFound):
-            await world.records.writes.update(world.access(), made["id"], {}, UNCONDITIONAL, repeated)
+    with pytest.raises(NotFound):
+        await world.records.writes.update(world.access(), made["id"], {}, UNCONDITIONAL, repeated)
+    with pytest.raises(ReplayedRefusal) as again:
+        await world.records.writes.update(world.access(), made["id"], {}, UNCONDITIONAL, repeated)
+    assert isinstance(again.value.error, NotFound)
 
 
 def batch(*items: dict[str, Any]) -> Batch:

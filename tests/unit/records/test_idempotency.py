@@ -3,9 +3,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
-from crm_core.errors import ExternalIdTaken, IdempotencyConflict, InvalidParameter, InvalidRecord, StorageUnavailable
+from crm_core.errors import (
+    ExternalIdTaken,
+    IdempotencyConflict,
+    InvalidParameter,
+    InvalidRecord,
+    NotFound,
+    RecordArchived,
+    RecordExists,
+    RevisionMismatch,
+    StorageUnavailable,
+)
 from crm_core.records.batch import Batch
 from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, WriteResult, idempotent_request
 from crm_core.records.preconditions import UNCONDITIONAL, Preconditions
@@ -86,6 +97,41 @@ async def test_a_refusal_of_the_record_is_an_answer_too(world: World) -> None:
         await create(world, {"name": "Ada", "external_id": "x-1"})
     assert isinstance(replayed.value.error, ExternalIdTaken)
     assert replayed.value.error.errors[0].pointer == "/external_id"
+
+
+async def test_every_refusal_of_the_request_is_an_answer(world: World) -> None:
+    """Also a missing record, an archived one and a condition that was not met: they come again until an erase."""
+    made = await world.create()
+    missing = made["id"][:-3] + "fff"
+    writes, archive = world.records.writes, world.records.archive
+
+    async def change(id_: str, key: str, conditions: Preconditions = UNCONDITIONAL) -> WriteResult:
+        return await writes.update(world.access(), id_, {"name": "B"}, conditions, asked(key))
+
+    async def repeated(id_: str, key: str, conditions: Preconditions = UNCONDITIONAL) -> Any:
+        with pytest.raises(ReplayedRefusal) as replayed:
+            await change(id_, key, conditions)
+        return replayed.value.error
+
+    with pytest.raises(NotFound):
+        await change(missing, "missing")
+    with pytest.raises(RevisionMismatch) as stale:
+        await change(made["id"], "stale", Preconditions('"7"'))
+    with pytest.raises(RecordExists):
+        await change(made["id"], "exists", Preconditions(None, "*"))
+    await archive.archive(world.access(), made["id"], UNCONDITIONAL)
+    with pytest.raises(RecordArchived):
+        await change(made["id"], "archived")
+    await archive.restore(world.access(), made["id"], UNCONDITIONAL)
+
+    again = [await repeated(missing, "missing"), *[await repeated(made["id"], key) for key in ("exists", "archived")]]
+    assert [type(error) for error in again] == [NotFound, RecordExists, RecordArchived]
+    assert (await repeated(made["id"], "stale", Preconditions('"3"'))).evidence == stale.value.evidence
+    eraser = world.access(caller=msgspec.structs.replace(TOKEN, scopes=TOKEN.scopes | {"customers:erase"}))
+    await world.records.erasure.erase(eraser, made["id"], UNCONDITIONAL, cascade=False)
+    for key in ("stale", "exists", "archived"):
+        with pytest.raises(NotFound, match="erased"):
+            await change(made["id"], key)
 
 
 async def test_a_failure_of_ours_is_not_kept(world: World) -> None:
