@@ -7,8 +7,8 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,7 +119,8 @@ class ControlServer:
             request = await _request(reader)
             if request is None:
                 return
-            result = await self._execute(request)
+            with _reported():
+                result = await self._run(request.command, request.arguments)
             if isinstance(result, dict):
                 answer = line(ControlAnswer(result=result))
             else:
@@ -132,31 +133,27 @@ class ControlServer:
         writer.write(answer)
         await writer.drain()
 
-    async def _execute(self, request: ControlRequest) -> Result:
-        try:
-            return await self._run(request.command, request.arguments)
-        except (CrmError, SetupError):
-            raise
-        except Exception as error:  # noqa: BLE001  # the boundary: the caller learns that it failed, the log learns why
-            raise _failed(error) from None
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """The boundary of commands: the caller learns that one failed, the log learns why."""
+    try:
+        yield
+    except (CrmError, SetupError):
+        raise
+    except Exception as error:  # noqa: BLE001  # a command may raise anything
+        _log.error("command_failed", error=type(error).__name__)
+        raise InternalError("The command failed. See the server's log.") from None
 
 
 async def _guarded(items: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[dict[str, Any], None]:
     try:
-        async for item in items:
-            yield item
-    except (CrmError, SetupError):
-        raise
-    except Exception as error:  # noqa: BLE001  # the same boundary, for a stream
-        raise _failed(error) from None
+        with _reported():
+            async for item in items:
+                yield item
     finally:
         if (end := getattr(items, "aclose", None)) is not None:
             await end()
-
-
-def _failed(error: Exception) -> InternalError:
-    _log.error("command_failed", error=type(error).__name__)
-    return InternalError("The command failed. See the server's log.")
 
 
 async def _request(reader: asyncio.StreamReader) -> ControlRequest | None:

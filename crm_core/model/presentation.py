@@ -77,9 +77,6 @@ def first_of(values: Iterable[T | None], default: T) -> T:
     combined = default
     for value in values:
         if value is not None:
-            combined = msgspec.structs.replace(value, **_given(combined))
+            given = {name: member for name, member in msgspec.structs.asdict(combined).items() if member is not None}
+            combined = msgspec.structs.replace(value, **given)
     return combined
-
-
-def _given(value: msgspec.Struct) -> dict[str, object]:
-    return {name: member for name in value.__struct_fields__ if (member := getattr(value, name)) is not None}

@@ -74,29 +74,14 @@ class PluginHost:
         version_of = cache(lambda dist: dist.version if dist else "")  # which is parsed again each time
         for point in entry_points(group=specs.PROJECT) if found is None else found:
             name = point.value.partition(":")[0].partition(".")[0]
-            version = version_of(point.dist)
-            if self._passed_over(name, version):
-                continue
-            try:
-                module = point.load()
-            except (Exception, SystemExit) as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
-                self._break_at_import(name, version, error)
-            else:
-                self.register(module, name, version)
+            self._load(name, version_of(point.dist), point.load)
 
     def load_folder(self, folder: Path) -> None:
         """Load every lone ``.py`` file of a folder, by name; tests are skipped."""
         for path in sorted(folder.glob("*.py")):
             if path.name.startswith("test_") or path.name == "conftest.py":
                 continue
-            if self._passed_over(path.stem, ""):
-                continue
-            try:
-                module = _import_file(path)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
-                self._break_at_import(path.stem, "", error)
-            else:
-                self.register(module, path.stem, getattr(module, "__version__", ""))
+            self._load(path.stem, "", partial(_import_file, path))
 
     def register(self, module: object, name: str, version: str = "") -> None:
         """Take a plugin in, or say why not: a name twice, a hook that is misspelt, async, or takes other arguments."""
@@ -142,16 +127,19 @@ class PluginHost:
         if self._plugins[name].state == "active":
             self._break(name, self._plugins[name].version, error)
 
-    def _passed_over(self, name: str, version: str) -> bool:
-        if name not in self._disabled:
-            return False
-        self._plugins[name] = Plugin(name, version, "disabled")
-        return True
-
-    def _break_at_import(self, name: str, version: str, error: BaseException) -> None:
-        if self._on_failure is not None:
-            self._on_failure(name, "import", error)
-        self._break(name, version, f"importing it raised {_named(error)}")
+    def _load(self, name: str, version: str, load: Callable[[], object]) -> None:
+        """Import a plugin and register it, unless it is disabled; without a ``version`` the module's own counts."""
+        if name in self._disabled:
+            self._plugins[name] = Plugin(name, version, "disabled")
+            return
+        try:
+            module = load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
+            if self._on_failure is not None:
+                self._on_failure(name, "import", error)
+            self._break(name, version, f"importing it raised {type(error).__name__}: {error}")
+        else:
+            self.register(module, name, version or getattr(module, "__version__", ""))
 
     def _break(self, name: str, version: str, error: str) -> None:
         self._plugins[name] = Plugin(name, version, "broken", error if error.endswith(("?", ".")) else f"{error}.")
@@ -202,7 +190,3 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
