@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET
 
-from crm_branding.contrast import contrast
 from crm_branding.pictures import picture_problem
 from crm_branding.section import Branding, Colors
 from crm_core.errors import Finding
@@ -17,7 +17,7 @@ from crm_core.model.presentation import Appearance, LabelledLink
 from crm_core.model.text_types import https_trouble
 from crm_core.plugin.payload import PayloadContext, PayloadType
 
-# Foreground, background and their least ratio under WCAG AA: 4.5 for text, 3 for other marks.
+# Foreground, background and their least contrast: 4.5 for text, 3 for other marks (WCAG 2.2, AA: 1.4.3 and 1.4.11).
 _PAIRS = (
     ("text", "background", 4.5),
     ("text", "sidebar", 4.5),
@@ -95,3 +95,19 @@ def _weak(colors: Colors) -> Iterator[Finding]:
                 "The contrast of {upper} on {lower} is {ratio}. WCAG AA requires {least} or more."
             ).format(upper=upper, lower=lower, ratio=f"{ratio:.2f}", least=f"{least:g}")
             yield Finding(f"/colors/{upper}", "low_contrast", text, warning=True)
+
+
+@lru_cache(maxsize=1024)  # pushes repeat their colours
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two ``#rrggbb`` colours, from 1 to 21."""
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: str) -> float:
+    red, green, blue = (_linear(int(color[at : at + 2], 16) / 255) for at in (1, 3, 5))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(channel: float) -> float:
+    return channel / 12.92 if channel <= 0.04045 else float(((channel + 0.055) / 1.055) ** 2.4)

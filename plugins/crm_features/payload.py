@@ -7,14 +7,18 @@ from datetime import datetime
 from itertools import chain
 from typing import TypeVar
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from crm_core.errors import Finding
 from crm_core.language import gettext_noop
-from crm_core.model.entitlements import Entitlements, ModuleChoice, PlanGrant, RoleOverlay, Subscription
+from crm_core.model.catalog import Catalog
+from crm_core.model.entitlements import Entitlements
 from crm_core.model.fields import step
+from crm_core.model.modules import derive_modules
+from crm_core.model.patterns import expand
+from crm_core.model.recent import once
 from crm_core.plugin.payload import PayloadContext, PayloadType
-from crm_features.effect import without_effect
 from crm_features.section import Features
 
 T = TypeVar("T")
@@ -37,7 +41,7 @@ class FeaturesType(PayloadType):
                 _roles(part, context),
                 _limits(part, context),
                 _subscription(part),
-                without_effect(self.entitlements(part), context.catalog),
+                _without_effect(self.entitlements(part), context.catalog),
             )
         )
 
@@ -46,29 +50,11 @@ class FeaturesType(PayloadType):
         return _named(part)
 
     def entitlements(self, part: Features) -> Entitlements:
-        """The section as the permission model reads it."""
-        return Entitlements(
-            plan=_plan(part),
-            overrides=_given(part.overrides, {}),
-            modules={
-                name: ModuleChoice(
-                    enabled=_given(module.enabled, None),
-                    title=_given(module.title, None),
-                    singular=_given(module.singular, None),
-                    icon=_given(module.icon, None),
-                    order=_given(module.order, None),
-                )
-                for name, module in _given(part.modules, {}).items()
-            },
-            roles={
-                name: RoleOverlay(tuple(_given(role.grant, [])), tuple(_given(role.deny, [])))
-                for name, role in _given(part.roles, {}).items()
-            },
-            limits=_given(part.limits, {}),
-            subscription=None
-            if part.subscription is UNSET
-            else Subscription(_given(part.subscription.state, "active"), _given(part.subscription.ends_at, None)),
-        )
+        """The section as the permission model reads it, whose members have the same names."""
+        data = msgspec.to_builtins(part)
+        if "plan" in data:
+            data["plan"].setdefault("name", data["plan"]["code"])
+        return msgspec.convert(data, Entitlements)
 
 
 def _few_warnings(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -84,12 +70,6 @@ def _few_warnings(findings: Iterable[Finding]) -> Iterator[Finding]:
 
 def _given(value: T | UnsetType, otherwise: T) -> T:
     return otherwise if isinstance(value, UnsetType) else value
-
-
-def _plan(part: Features) -> PlanGrant | None:
-    if part.plan is UNSET:
-        return None
-    return PlanGrant(part.plan.code, _given(part.plan.name, part.plan.code), tuple(part.plan.features))
 
 
 def _named(part: Features) -> Iterator[tuple[str, str]]:
@@ -150,4 +130,31 @@ def _subscription(part: Features) -> Iterator[Finding]:
             "/subscription/ends_at",
             "invalid_value",
             gettext_noop("This time does not exist. Correct the date or hour."),
+        )
+
+
+def _without_effect(entitlements: Entitlements, catalog: Catalog) -> Iterator[Finding]:
+    """A warning for each override that repeats the plan, or whose module stays unavailable."""
+    plan = expand((entitlements.plan or catalog.default_plan).features, catalog.keys)
+    modules = once(lambda: derive_modules(catalog, entitlements).states)
+    for key, on in entitlements.overrides.items():
+        if key not in catalog.keys:
+            continue
+        if on == (key in plan):
+            why = (
+                gettext_noop("The plan grants this already.")
+                if on
+                else gettext_noop("The plan does not grant this anyway.")
+            )
+        elif on and modules()[key.partition(".")[0]].reason is not None:
+            why = gettext_noop(
+                "Its module stays unavailable: it is disabled, or its .view or a module it requires is not granted."
+            )
+        else:
+            continue
+        yield Finding(
+            "/overrides" + step(key),
+            "no_effect",
+            gettext_noop("The override has no effect. {why}").format(why=why),
+            warning=True,
         )
