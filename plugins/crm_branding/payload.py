@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from crm_branding.pictures import picture_problem
-from crm_branding.section import Branding, Colors
 from crm_core.errors import Finding
 from crm_core.language import gettext_noop
 from crm_core.model.presentation import Appearance, LabelledLink
-from crm_core.model.text_types import https_trouble
+from crm_core.model.text_types import Email, Line, Paragraphs, https_trouble
 from crm_core.plugin.payload import PayloadContext, PayloadType
 
 # Foreground, background and their least contrast: 4.5 for text, 3 for other marks (WCAG 2.2, AA: 1.4.3 and 1.4.11).
@@ -24,6 +23,64 @@ _PAIRS = (
     ("primary", "background", 4.5),
     ("accent", "background", 3.0),
 )
+
+Url = Annotated[str, Meta(max_length=2048, description="an https URL of up to 2,048 characters")]
+# Room for 64 KiB in base64; the picture's own size is checked once it is decoded.
+Picture = Annotated[str, Meta(max_length=90_000, description="an https URL or a data:image of up to 64 KiB")]
+Color = Annotated[str, Meta(pattern=r"\A#[0-9a-fA-F]{6}\Z", description="a color, exactly #rrggbb")]
+
+
+class Colors(Struct, frozen=True, forbid_unknown_fields=True):
+    """The five colours of the workspace."""
+
+    primary: Color | UnsetType = UNSET
+    accent: Color | UnsetType = UNSET
+    background: Color | UnsetType = UNSET
+    sidebar: Color | UnsetType = UNSET
+    text: Color | UnsetType = UNSET
+
+
+class Sidebar(Struct, frozen=True, forbid_unknown_fields=True):
+    """Picture and caption of the sidebar."""
+
+    image_url: Picture | UnsetType = UNSET
+    caption: Line | UnsetType = UNSET
+
+
+class FooterLink(Struct, frozen=True, forbid_unknown_fields=True):
+    """A link of the footer."""
+
+    label: Line
+    url: Url
+
+
+class Footer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Text and links of the footer."""
+
+    text: Paragraphs | UnsetType = UNSET
+    links: Annotated[list[FooterLink], Meta(max_length=50)] | UnsetType = UNSET
+
+
+class Support(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the tenant's users find help."""
+
+    email: Email | UnsetType = UNSET
+    url: Url | UnsetType = UNSET
+    phone: Line | UnsetType = UNSET
+
+
+class Branding(Struct, frozen=True, forbid_unknown_fields=True):
+    """The branding section."""
+
+    title: Line | UnsetType = UNSET
+    logo_url: Picture | UnsetType = UNSET
+    logo_dark_url: Picture | UnsetType = UNSET
+    favicon_url: Picture | UnsetType = UNSET
+    colors: Colors | UnsetType = UNSET
+    sidebar: Sidebar | UnsetType = UNSET
+    footer: Footer | UnsetType = UNSET
+    support: Support | UnsetType = UNSET
+    login_message: Paragraphs | UnsetType = UNSET
 
 
 class BrandingType(PayloadType):

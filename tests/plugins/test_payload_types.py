@@ -20,7 +20,7 @@ from crm_core.model.secret_members import SecretMember, secret_members
 from crm_core.plugin.payload import PayloadContext, PayloadType
 from crm_features.hooks import crm_register_payload_types as features_types
 from crm_smtp.hooks import crm_register_payload_types as smtp_types
-from crm_smtp.section import SmtpOptions
+from crm_smtp.payload import SmtpOptions
 from crm_workspace.hooks import crm_register_payload_types as workspace_types
 
 Judge = Callable[..., dict[str, str]]
