@@ -15,7 +15,7 @@ from crm_core.manager.roster import InstanceRoster
 from crm_core.manager.upstream import log
 from crm_core.server.asgi import Receive, Scope, Send
 from crm_core.server.paths import refused
-from crm_core.server.source import UNIX, is_operator, peer_of, source_of
+from crm_core.server.source import UNIX, is_operator, peer_of, scheme_of, source_of
 
 _INSTANCES: Final = "/i/"
 _OWN: Final = {"/healthz": {"status": "ok"}, "/readyz": {"status": "ready"}}
@@ -64,10 +64,10 @@ class Manager:
         instance = self._roster.routes.find(code)
         if instance is None:
             raise MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")
-        proxies = self._roster.settings.trusted_proxies
-        source = source_of(peer_of(scope), scope["headers"], proxies)
+        proxies, peer = self._roster.settings.trusted_proxies, peer_of(scope)
+        source = source_of(peer, scope["headers"], proxies)
         headers = fields.upstream_headers(
-            scope["headers"], source=None if source == UNIX else source, scheme=fields.scheme_of(scope, proxies)
+            scope["headers"], source=None if source == UNIX else source, scheme=scheme_of(scope, peer, proxies)
         )
         body = await client.body()
         if not isinstance(body, bytes | None):

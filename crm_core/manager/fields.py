@@ -8,9 +8,6 @@ from typing import Final
 from multidict import CIMultiDict
 
 from crm_core.errors import MalformedRequest
-from crm_core.model.sources import Network, within
-from crm_core.server.asgi import Scope
-from crm_core.server.source import peer_of
 
 Fields = Iterable[tuple[bytes, bytes]]
 
@@ -23,7 +20,6 @@ _DROPPED_FROM_RESPONSE: Final = _OF_CONNECTION | {b"date"}
 _FORWARDED_PREFIX: Final = b"x-forwarded-"
 _REQUIRED: Final = frozenset({b"host"})  # passes even if Connection lists it
 _VIA: Final = "1.1 crm-manager"  # RFC 9110, section 7.6.3
-_SCHEMES: Final = (b"http", b"https")
 _BODILESS: Final = frozenset({204, 304})
 
 
@@ -59,15 +55,6 @@ def client_headers(status: int, fields: Fields) -> list[tuple[bytes, bytes]]:
     if status in _BODILESS:  # the server would wait for the body that the length announces
         dropped |= {b"content-length"}
     return [field for field in lower if field[0] not in dropped]
-
-
-def scheme_of(scope: Scope, proxies: Sequence[Network]) -> str:
-    """Return the client's scheme: as a trusted proxy states it, else that of the connection."""
-    if proxies and within(peer_of(scope), proxies):
-        forwarded = value_of(scope["headers"], b"x-forwarded-proto")
-        if forwarded in _SCHEMES:
-            return forwarded.decode("ascii")
-    return str(scope["scheme"])
 
 
 def value_of(fields: Fields, name: bytes) -> bytes | None:

@@ -11,6 +11,7 @@ from crm_core.server.asgi import Scope
 UNIX: Final = "unix"
 """The source of a request that came through a unix socket."""
 
+_SCHEMES: Final = (b"http", b"https")
 _FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})
 
 
@@ -34,6 +35,18 @@ def source_of(peer: str, headers: Iterable[tuple[bytes, bytes]], proxies: Sequen
         if not within(source, proxies):
             return source
     return source
+
+
+def scheme_of(scope: Scope, peer: str, proxies: Sequence[Network]) -> str:
+    """Return the client's scheme: as a trusted proxy states it, else that of the connection.
+
+    Of several fields the last one counts, since any client could have sent the others.
+    """
+    if proxies and within(peer, proxies):
+        stated = next((value for name, value in reversed(scope["headers"]) if name == b"x-forwarded-proto"), b"")
+        if stated in _SCHEMES:
+            return stated.decode()
+    return str(scope["scheme"])
 
 
 def is_operator(

@@ -12,11 +12,11 @@ import msgspec
 from crm_core.access.streams import Waiter
 from crm_core.errors import InvalidParameter, PayloadTooLarge
 from crm_core.model.caller import Caller
-from crm_core.model.sources import Network, within
+from crm_core.model.sources import Network
 from crm_core.model.text_types import plain_integer
 from crm_core.server.asgi import Scope
 from crm_core.server.cycle import WHOLE
-from crm_core.server.source import peer_of, source_of
+from crm_core.server.source import peer_of, scheme_of, source_of
 
 SCOPE_KEY: Final = "crm.request"
 """The member of an ASGI scope in which the framework finds our request."""
@@ -151,7 +151,7 @@ def request_of(
         path=path,
         query_string=scope["query_string"],
         headers=headers,
-        scheme=_forwarded_scheme(peer, headers, proxies) or scope["scheme"],
+        scheme=scheme_of(scope, peer, proxies),
         peer=peer,
         source=source_of(peer, headers, proxies),
         received_at=received_at,
@@ -162,14 +162,6 @@ def request_of(
         whole=scope.get(WHOLE),
         waiter=waiter,
     )
-
-
-def _forwarded_scheme(peer: str, headers: list[tuple[bytes, bytes]], proxies: tuple[Network, ...]) -> str | None:
-    """The scheme that a trusted proxy reports."""
-    if not proxies or not within(peer, proxies):
-        return None
-    first = next((value for name, value in headers if name == b"x-forwarded-proto"), b"")
-    return first.decode() if first in (b"http", b"https") else None
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from crm_core.model.sources import Network
-from crm_core.server.source import is_operator, peer_of, source_of
+from crm_core.server.source import is_operator, peer_of, scheme_of, source_of
 
 PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), "unix")
 
@@ -71,3 +71,21 @@ def test_operators(peer: str | None, forwarded: tuple[str, ...], allowed: bool) 
     """A request through an untrusted proxy is never an operator's, regardless of the proxy's address."""
     networks = (ip_network("127.0.0.0/8"),)
     assert is_operator(*arrived(peer, *forwarded), proxies=PROXIES, operators=networks) is allowed
+
+
+@pytest.mark.parametrize(
+    ("peer", "stated", "scheme"),
+    [
+        ("192.0.2.1", ("https",), "http"),
+        ("10.0.0.1", (), "http"),
+        ("10.0.0.1", ("https",), "https"),
+        ("10.0.0.1", ("https", "http"), "http"),
+        ("10.0.0.1", ("http", "https"), "https"),
+        ("10.0.0.1", ("gopher",), "http"),
+        ("unix", ("https",), "https"),
+    ],
+)
+def test_the_scheme_is_what_the_last_proxy_states(peer: str, stated: tuple[str, ...], scheme: str) -> None:
+    """Only a trusted proxy is believed, and of several fields the one that it added behind the client's."""
+    headers = [(b"x-forwarded-proto", value.encode()) for value in stated]
+    assert scheme_of({"scheme": "http", "headers": headers}, peer, PROXIES) == scheme
