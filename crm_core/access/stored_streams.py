@@ -16,6 +16,7 @@ from crm_core.access.storing import commit
 from crm_core.access.streams import MAX_STREAMS, MAX_STREAMS_OF_CALLER, too_many_of_caller, too_many_of_tenant
 from crm_core.errors import CrmError, StorageUnavailable, UnknownTenant
 from crm_core.model.ids import Ids
+from crm_core.model.waiting import set_within
 from crm_core.plugin.storage import Committed, CountBelow, Delete, Document, DocumentAt, Put, StorageBackend, Unit
 
 STREAMS: Final = "streams"
@@ -45,9 +46,7 @@ class StoredStreams:
         while not stop.is_set():
             with suppress(CrmError):
                 await self._heartbeat()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_BEAT):
-                    await stop.wait()
+            await set_within(stop, _BEAT)
         for task in self._releasing.values():
             task.cancel()
         with suppress(CrmError):

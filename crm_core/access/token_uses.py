@@ -14,6 +14,7 @@ from crm_core.access.storing import commit
 from crm_core.errors import CrmError
 from crm_core.model.recent import Recent
 from crm_core.model.times import to_wire
+from crm_core.model.waiting import set_within
 from crm_core.plugin.storage import Put, StorageBackend, Unit
 
 TOKEN_USES: Final = "token_uses"  # noqa: S105 -- the name of a collection
@@ -45,10 +46,7 @@ class TokenUses:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Store the noted uses every minute and at the end."""
-        while not stop.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_STORE_SECONDS):
-                    await stop.wait()
+        while not await set_within(stop, _STORE_SECONDS):
             await self.store()
         await self.store()
 

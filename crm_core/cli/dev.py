@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import click
 
 from crm_core.errors import SetupError
+from crm_core.model.waiting import set_within
 
 if TYPE_CHECKING:
     from crm_core.settings.instance import InstanceSettings
@@ -61,9 +62,7 @@ class Watch:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Stop the server after the first change."""
-        while not stop.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _SECONDS)
+        while not await set_within(stop, _SECONDS):
             if self._has_changed():
                 os.kill(os.getpid(), signal.SIGTERM)
                 return

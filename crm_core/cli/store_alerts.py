@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from crm_core.errors import CrmError
+from crm_core.model.waiting import set_within
 from crm_core.plugin.query import StoreState
 from crm_core.plugin.storage import StorageBackend
 from crm_core.server_log import ServerLog
@@ -18,14 +19,10 @@ _log = ServerLog("crm.serve")
 
 async def log_store_alerts(backend: StorageBackend, stop: asyncio.Event, seconds: float = POLL_SECONDS) -> None:
     """Until ``stop``, log when the store, or that of a tenant, fails and when it recovers."""
-    stopping = asyncio.ensure_future(stop.wait())
     alerts = _Alerts(backend)
-    try:
-        while not stop.is_set():
-            await alerts.update()
-            await asyncio.wait((stopping,), timeout=seconds)
-    finally:
-        stopping.cancel()
+    while not stop.is_set():
+        await alerts.update()
+        await set_within(stop, seconds)
 
 
 class _Alerts:

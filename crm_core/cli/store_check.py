@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-from contextlib import suppress
 from typing import Final
 
 from crm_core.commands.copying import refuse_marked
 from crm_core.commands.tenant import unstored
 from crm_core.errors import SetupError, StorageUnavailable
+from crm_core.model.waiting import set_within
 from crm_core.server_log import ServerLog
 from crm_core.services import Services
 
@@ -35,9 +34,7 @@ async def check_store(services: Services) -> bool:
 
 async def check_store_later(services: Services) -> None:
     """Check once the store answers, and stop the server if the store must not be served. Raises SetupError."""
-    while not services.stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(services.stop.wait(), _RETRY)
+    while not await set_within(services.stop, _RETRY):
         try:
             if await check_store(services):
                 return

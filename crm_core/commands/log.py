@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
 
 from crm_core.model.ids import first_id, made_at
 from crm_core.model.log import Head, LogEntry
+from crm_core.model.waiting import set_within
 from crm_core.plugin.storage import EntryQuery
 from crm_core.services import Services
 from crm_core.sync.log import query_of, shown
@@ -43,8 +42,7 @@ async def tail(services: Services, tenant: str, filters: dict[str, str], last: i
     for entry in reversed(latest):
         yield shown(entry)
     while not services.stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(services.stop.wait(), _POLL_SECONDS)
+        await set_within(services.stop, _POLL_SECONDS)
         found = await _late(services, tenant, query, newest)
         for entry in found:
             if entry.id not in known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from crm_core.manager.limits import Timeouts
 from crm_core.manager.routes import Routes
 from crm_core.manager.upstream import log
 from crm_core.model import times
+from crm_core.model.waiting import set_within
 from crm_core.settings import InstancesSettings, Watched, load_instances
 from crm_core.settings.reload import POLL_SECONDS
 
@@ -60,10 +61,7 @@ class InstanceRoster:
 
     async def _poll(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._wake.wait()
-            force = self._wake.is_set()
+            force = await set_within(self._wake, POLL_SECONDS)
             self._wake.clear()
             before = self._file.error
             if await asyncio.to_thread(self._file.poll, force=force):

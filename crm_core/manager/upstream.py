@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -17,6 +16,7 @@ from yarl import URL
 
 from crm_core.manager.limits import MAX_IN_FLIGHT, Timeouts
 from crm_core.model import times
+from crm_core.model.waiting import set_within
 from crm_core.server_log import ServerLog
 from crm_core.settings import UpstreamAddress as Address
 
@@ -83,9 +83,7 @@ class Upstream:
         try:
             while not self.retired.is_set():
                 await self._probe()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_INTERVAL_SECONDS):
-                        await self.retired.wait()
+                await set_within(self.retired, _INTERVAL_SECONDS)
             await self._idle.wait()
         finally:
             await self.close()

@@ -16,7 +16,6 @@ from contextlib import (
     closing,
     contextmanager,
     nullcontext,
-    suppress,
 )
 from email.utils import formatdate
 from functools import partial
@@ -26,6 +25,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from crm_core.errors import SetupError
+from crm_core.model.waiting import set_within
 from crm_core.server.asgi import Asgi
 from crm_core.server.connection import ServerConnection
 from crm_core.server.cycle import log
@@ -165,9 +165,7 @@ async def _until(stop: _Stop, state: ServerState) -> None:
     """Wait for the stop and update the responses' date (RFC 9110, section 6.6.1)."""
     while not stop.requested.is_set():
         _set_date(state)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1.0 - time.time() % 1.0 + 0.001):
-                await stop.requested.wait()
+        await set_within(stop.requested, 1.0 - time.time() % 1.0 + 0.001)
 
 
 def _set_date(state: ServerState) -> None:
