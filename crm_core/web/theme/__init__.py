@@ -1,12 +1,11 @@
 """Colours of a workspace: every token of its pages derived from the five colours that branding pushes.
 
 ``color`` knows sRGB, OKLCH and contrast; ``shades`` finds readable neighbours of a colour; ``derive`` says which
-token is made how; ``sheet`` writes the stylesheet.
+token is made how, and writes the stylesheet.
 """
 
 from __future__ import annotations
 
-from crm_core.web.theme.derive import DEFAULTS, Mode, derive, prefers_dark
-from crm_core.web.theme.sheet import theme_sheet
+from crm_core.web.theme.derive import DEFAULTS, Mode, derive, prefers_dark, theme_sheet
 
 __all__ = ["DEFAULTS", "Mode", "derive", "prefers_dark", "theme_sheet"]

@@ -51,6 +51,16 @@ def derive(colors: Mapping[str, str], mode: Mode) -> Tokens:
     return tokens
 
 
+def theme_sheet(colors: Mapping[str, str]) -> str:
+    """The stylesheet: tokens as custom properties, ``light-dark(...)`` where the modes differ. Only derived digits."""
+    light, dark = derive(colors, "light"), derive(colors, "dark")
+    lines = (
+        f"--{name}:{color}" if color == dark[name] else f"--{name}:light-dark({color},{dark[name]})"
+        for name, color in light.items()
+    )
+    return ":root{" + ";".join(lines) + "}\n"
+
+
 def prefers_dark(colors: Mapping[str, str]) -> bool:
     """Whether a tenant's pages are dark where a user has not chosen: its pushed background is."""
     return "background" in colors and oklch(colors["background"]).light < _DARK_BACKGROUND
