@@ -91,10 +91,17 @@ async def csv_lines(
         await turn.pause()
 
 
-async def nothing() -> AsyncGenerator[bytes, None]:
-    """A stream without parts, in place of the body that HEAD leaves out."""
-    return
-    yield b""  # makes it a generator
+async def for_head(answer: Answer) -> Answer:
+    """The answer to HEAD: the parts of a stream are not made, as none of them is sent."""
+    if not isinstance(answer.body, AsyncGenerator):
+        return answer
+    await answer.body.aclose()
+
+    async def nothing() -> AsyncGenerator[bytes, None]:
+        return
+        yield b""  # makes it a generator
+
+    return Answer(answer.status, answer.headers, nothing())
 
 
 def etag_of(*parts: bytes) -> str:

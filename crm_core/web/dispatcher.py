@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,7 +13,7 @@ from crm_core.access.streams import Stream
 from crm_core.errors import CrmError, MalformedPath, MisdirectedInstance, NotFound, UnknownTenant
 from crm_core.server.paths import refused
 from crm_core.services import Services
-from crm_core.web.answers import Answer, Later, nothing
+from crm_core.web.answers import Answer, Later, for_head
 from crm_core.web.callers import caller_of
 from crm_core.web.compression import compressed
 from crm_core.web.cors import Cors, preflight
@@ -92,11 +92,8 @@ class Dispatcher:
             return answer
         if request.parsed:
             asyncio.get_running_loop().run_in_executor(None, free, request.parsed)
-        fields, body = [*answer.headers, *self._cors.fields(request)], answer.body
-        if request.method == "HEAD" and isinstance(body, AsyncGenerator):
-            await body.aclose()
-            body = nothing()
-        return Answer(answer.status, fields, body)
+        answer = Answer(answer.status, [*answer.headers, *self._cors.fields(request)], answer.body)
+        return await for_head(answer) if request.method == "HEAD" else answer
 
     async def _answer(self, request: Request) -> Answer | Later:
         reason = refused(request.raw_path)

@@ -123,21 +123,6 @@ class Route:
     ``queries``: the parameters of queries that were sent before; clients send few differing ones again and again.
     """
 
-    __slots__ = (
-        "handler",
-        "in_instance",
-        "in_tenant",
-        "is_compressed",
-        "media_types",
-        "method",
-        "operation",
-        "path",
-        "path_names",
-        "queries",
-        "query_names",
-        "repeatable_names",
-    )
-
     def __init__(self, operation: Operation, handler: Handler) -> None:
         self.operation = operation
         self.method, self.path = operation.method, operation.path

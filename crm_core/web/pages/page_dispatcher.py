@@ -1,22 +1,29 @@
-"""From a browser's request to the page that answers it."""
+"""From a browser's request to the page that answers it; an unknown address is a page for browsers, else a problem."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import re
+from collections.abc import Sequence
+from typing import Final
 
 from werkzeug.exceptions import HTTPException
 
-from crm_core.errors import CrmError, InternalError, MalformedRequest, MethodNotAllowed, NotFound
-from crm_core.language import gettext
-from crm_core.web.answers import Answer, nothing
+from crm_core.errors import CrmError, MalformedRequest, MethodNotAllowed, NotFound
+from crm_core.language import gettext, gettext_noop
+from crm_core.server.problem import PROBLEM
+from crm_core.web.accept import preferred
+from crm_core.web.answers import JSON, Answer, for_head
 from crm_core.web.operations import BASE
-from crm_core.web.pages.browser import begin
+from crm_core.web.pages.anonymous_context import anonymous_context
+from crm_core.web.pages.browser import Response, begin
 from crm_core.web.pages.guard import GuardedRoute
-from crm_core.web.pages.not_found import not_found
+from crm_core.web.pages.refusals import anonymous_refusal
 from crm_core.web.pages.site import Site
 from crm_core.web.problems import problem
 from crm_core.web.request import Request
 from crm_core.web.routing import Router
+
+_PAGES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(?!api/)")
 
 
 class PageDispatcher:
@@ -31,23 +38,39 @@ class PageDispatcher:
         begin(request)
         try:
             answer = await self._answer(request)
+        except HTTPException as error:  # werkzeug's, for a form that cannot be read
+            reason = gettext("The request cannot be read ({reason}).", reason=error.name)
+            answer = problem(MalformedRequest(reason), request)
         except Exception as error:  # noqa: BLE001 -- the boundary: every error becomes a problem
-            answer = problem(_known(error), request)
-        if request.method == "HEAD" and isinstance(answer.body, AsyncGenerator):
-            await answer.body.aclose()
-            return Answer(answer.status, answer.headers, nothing())
-        return answer
+            answer = problem(error, request)
+        return await for_head(answer) if request.method == "HEAD" else answer
 
     async def _answer(self, request: Request) -> Answer:
         try:
             route, parameters = self._router.find(request.method, request.path)
         except (NotFound, MethodNotAllowed) as error:
-            page = await not_found(self._site)
+            page = await self._not_found(request)
             if page is None:
                 raise _explained(error) from None
             return page.answer
         found = await route.view(**parameters)
         return found if isinstance(found, Answer) else found.answer
+
+    async def _not_found(self, request: Request) -> Response | None:
+        """The page for an address without a route, also for a form's; None for clients that want no page.
+
+        Raises UnknownTenant.
+        """
+        found = _PAGES.match(request.path)
+        if found is None or request.method != "GET" or not _prefers_page(request):
+            return None
+        context = await anonymous_context(self._site, found[1])
+        return anonymous_refusal(context, NotFound(gettext_noop("There is no page at this address.")))
+
+
+def _prefers_page(request: Request) -> bool:
+    """Whether the client prefers a page to a problem; one that accepts anything does not."""
+    return preferred(request.fields(b"accept"), (PROBLEM, JSON, "text/html")) == "text/html"
 
 
 def _explained(error: NotFound | MethodNotAllowed) -> CrmError:
@@ -56,12 +79,3 @@ def _explained(error: NotFound | MethodNotAllowed) -> CrmError:
     allowed = error.evidence["allow"]
     detail = f"This is the address of a page: use {allowed}. The addresses of the API begin with {BASE}/."
     return MethodNotAllowed(detail, allow=allowed)
-
-
-def _known(error: Exception) -> Exception:
-    """The error to report: werkzeug has errors for forms that cannot be read."""
-    if isinstance(error, CrmError) or not isinstance(error, HTTPException):
-        return error
-    if error.code is not None and error.code < 500:
-        return MalformedRequest(gettext("The request cannot be read ({reason}).", reason=error.name))
-    return InternalError()
