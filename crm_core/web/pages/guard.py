@@ -45,7 +45,6 @@ class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     method: Literal["GET", "POST"]
     path: str
-    name: str
     view: View
     key: str
     writes: bool = False
