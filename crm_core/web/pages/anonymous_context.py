@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from crm_core.errors import CsrfFailed
@@ -25,12 +26,11 @@ _LIFETIME: Final = timedelta(hours=12)
 class AnonymousContext(TenantContext):
     """A request without a session. Its forms contain a signed copy of a random cookie, as double-submit CSRF token."""
 
-    nonce: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        sent = request.cookies.get(COOKIE, "")
-        fresh = base64.urlsafe_b64encode(os.urandom(18)).decode()
-        object.__setattr__(self, "nonce", sent if len(sent) == len(fresh) else fresh)
+    @cached_property
+    def nonce(self) -> str:
+        """The value of the cookie: as the browser sent it, else a new one."""
+        sent, fresh = request.cookies.get(COOKIE, ""), base64.urlsafe_b64encode(os.urandom(18)).decode()
+        return sent if len(sent) == len(fresh) else fresh
 
     def page(self, template: str, view: Any, status: int = 200) -> Response:
         """A page in the tenant's brand."""
@@ -43,8 +43,7 @@ class AnonymousContext(TenantContext):
         csrf = self.services.signed.make(_PURPOSE, self.tenant, self.nonce, lifetime=_LIFETIME)
         renderer = self.site.renderer
         response = renderer.response(renderer.text(template, frame=frame, view=view), csrf, status)
-        secure = current_request().scheme == "https"
-        response.set_cookie(COOKIE, self.nonce, path=self.root, httponly=True, samesite="Lax", secure=secure)
+        self.set_cookie(response, COOKIE, self.nonce)
         return response
 
     def go(self, path: str) -> Response:

@@ -55,8 +55,7 @@ def redirect(
     if confirmation is not None:
         parts = msgspec.structs.astuple(undo) if undo else _NO_UNDO
         text = context.services.signed.make("said", context.tenant, confirmation, *parts, follow, lifetime=_LIFETIME)
-        secure = current_request().scheme == "https"
-        response.set_cookie(_COOKIE, text, max_age=60, path=context.root, httponly=True, samesite="Lax", secure=secure)
+        context.set_cookie(response, _COOKIE, text, int(_LIFETIME.total_seconds()))
     return response
 
 

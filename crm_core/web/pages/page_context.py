@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from crm_core.errors import AccessError
 from crm_core.language import current, label_of
@@ -20,12 +21,16 @@ class PageContext(TenantContext):
     """A signed-in user's request."""
 
     caller: Caller
-    names: Names = field(init=False)
-    formats: Formats = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", Names(self.services, self.tenant, self.caller))
-        object.__setattr__(self, "formats", Formats(self.branding.regional, self.services.now()))
+    @cached_property
+    def names(self) -> Names:
+        """The names of those who did something."""
+        return Names(self.services, self.tenant, self.caller)
+
+    @cached_property
+    def formats(self) -> Formats:
+        """The workspace's formats, at the time of the request."""
+        return Formats(self.branding.regional, self.services.now())
 
     @property
     def keys(self) -> frozenset[str]:

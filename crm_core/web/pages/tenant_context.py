@@ -10,7 +10,7 @@ from urllib.parse import quote
 from crm_core.language import set_language
 from crm_core.services import Services
 from crm_core.web.callers import lasting_origin
-from crm_core.web.pages.browser import current_request, request
+from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
@@ -49,6 +49,11 @@ class TenantContext:
     def root(self) -> str:
         """The path of the tenant's pages, without a slash at its end."""
         return self.site.root(self.tenant)
+
+    def set_cookie(self, response: Response, name: str, value: str, seconds: int | None = None) -> None:
+        """Set a cookie that these pages alone get, and no script; without ``seconds`` it ends with the browser."""
+        secure = current_request().scheme == "https"
+        response.set_cookie(name, value, seconds, path=self.root, secure=secure, httponly=True, samesite="Lax")
 
     def address(self, path: str) -> str:
         """The URL of a page for this browser; ``lasting_address`` is for emails."""

@@ -60,9 +60,7 @@ async def appearance(context: PageContext) -> Response:
     """Store the color scheme in a cookie of this browser."""
     chosen = (await request.form).get("scheme", "")
     response = redirect(context, "/account", gettext("Appearance changed"))
-    secure = current_request().scheme == "https"
-    value = chosen if chosen in SCHEMES else "system"
-    response.set_cookie(SCHEME, value, max_age=_YEAR, path=context.root, httponly=True, samesite="Lax", secure=secure)
+    context.set_cookie(response, SCHEME, chosen if chosen in SCHEMES else "system", _YEAR)
     return response
 
 
