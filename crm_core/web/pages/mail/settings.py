@@ -10,13 +10,12 @@ import msgspec
 from crm_core.language import gettext, gettext_noop, localized
 from crm_core.mail import DeliveryError, Step, delivery_test
 from crm_core.model.presentation import MailSettings
-from crm_core.web.accept import preferred
-from crm_core.web.answers import NDJSON
-from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.browser import Response
 from crm_core.web.pages.layout.parts import Fact, Mark
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.progress import followed
 from crm_core.workspace import Section
 
 _STEPS: Final[Mapping[str, str]] = {
@@ -60,22 +59,11 @@ async def mail(context: PageContext) -> Response:
 
 async def send_test(context: PageContext) -> Response:
     """Send a test email to the user's own address; stream each step to a script, show a form the result."""
-    sender = sender_of(context.site, context.workspace)
-    if preferred(request.headers.getlist("Accept"), ("text/html", NDJSON)) == NDJSON:
-        response = Response(_lines(context, sender), 200, content_type=NDJSON)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Accel-Buffering"] = "no"
-        return response
-    result = None
-    async for step in _results(context, sender):
-        result = step
+    sender, text = sender_of(context.site, context.workspace), context.site.renderer.text
+    result = await followed(_results(context, sender), lambda state: text("mail_result.html", result=state))
+    if isinstance(result, Response):
+        return result
     return await page(context, "mail.html", "mail", _view(context, sender, result))
-
-
-async def _lines(context: PageContext, sender: EmailSender) -> AsyncIterator[bytes]:
-    async for result in _results(context, sender):
-        html = context.site.renderer.text("mail_result.html", result=result)
-        yield msgspec.json.encode({"html": html}) + b"\n"
 
 
 async def _results(context: PageContext, sender: EmailSender) -> AsyncIterator[Result]:

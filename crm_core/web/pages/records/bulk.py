@@ -15,8 +15,6 @@ from crm_core.model.text_types import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.bulk import MOST_CHOSEN, BulkTally, Selected
-from crm_core.web.accept import preferred
-from crm_core.web.answers import NDJSON
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.layout.labels import within_sentence
@@ -24,6 +22,7 @@ from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.progress import followed
 from crm_core.web.pages.records.bulk_acts import fields_of, patch_of, settable, undoing
 from crm_core.web.pages.records.bulk_view import BulkResult, BulkView, RefusedRow
 from crm_core.web.pages.records.choices import with_shown
@@ -209,29 +208,17 @@ async def _asked(
 
 async def _answer(bulk: Bulk, tallies: AsyncIterator[BulkTally], doing: str, done: str, undo: str = "") -> Response:
     """Stream the progress to a script; show a form the result, or the list if a few records were all changed."""
+    text, values = bulk.context.site.renderer.text, {"back": bulk.back, "title": bulk.context.title_of(bulk.type)}
     results = _results(bulk, tallies, doing, done, undo)
-    if preferred(request.headers.getlist("Accept"), ("text/html", NDJSON)) == NDJSON:
-        response = Response(_lines(bulk, results), 200, content_type=NDJSON)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Accel-Buffering"] = "no"
-        return response
-    result = None
-    async for each in results:
-        result = each
-    assert result is not None
+    result = await followed(results, lambda state: text("bulk_result.html", result=state, **values))
+    if isinstance(result, Response):
+        return result
     if result.notice.tone == "ok" and len(result.chosen) <= _ASKED:
         value = " ".join(result.chosen)
         undone = Undo(action=result.undo, member="", value=value, revision=0, back=bulk.back) if result.undo else None
         return redirect(bulk.context, bulk.back, result.notice.title, undone)
     view = replace(bulk.view(result.notice.title, "set"), result=result)
     return await page(bulk.context, "bulk.html", bulk.type.NAME, view)
-
-
-async def _lines(bulk: Bulk, results: AsyncIterator[BulkResult]) -> AsyncIterator[bytes]:
-    async for result in results:
-        title = bulk.context.title_of(bulk.type)
-        html = bulk.context.site.renderer.text("bulk_result.html", result=result, back=bulk.back, title=title)
-        yield msgspec.json.encode({"html": html}) + b"\n"
 
 
 async def _results(

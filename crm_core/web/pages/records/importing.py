@@ -12,13 +12,13 @@ import msgspec
 from crm_core.errors import CrmError, InvalidRecord
 from crm_core.language import gettext, localized, noun
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.accept import preferred
-from crm_core.web.answers import CSV, NDJSON
+from crm_core.web.answers import CSV
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.progress import followed
 from crm_core.web.pages.records.import_file import (
     MOST_ROWS,
     ImportFile,
@@ -116,15 +116,12 @@ async def importing(context: PageContext, module: str) -> Response:
         sent = await _sent(record_type)
     except InvalidRecord as error:
         return await _page(context, record_type, error=error)
+    text, path = context.site.renderer.text, f"{context.root}/{record_type.NAME}"
+    values = {"action": f"{path}/import", "back": path, "title": context.title_of(record_type)}
     outcomes = _outcomes(context, record_type, sent)
-    if preferred(request.headers.getlist("Accept"), ("text/html", NDJSON)) == NDJSON:
-        response = Response(_lines(context, record_type, outcomes), 200, content_type=NDJSON)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Accel-Buffering"] = "no"
-        return response
-    outcome = None
-    async for each in outcomes:
-        outcome = each
+    outcome = await followed(outcomes, lambda state: text("import_result.html", outcome=state, **values))
+    if isinstance(outcome, Response):
+        return outcome
     return await _page(context, record_type, outcome=outcome)
 
 
@@ -162,17 +159,6 @@ def _read(content: bytes, text: str) -> tuple[str, ImportFile]:
 
 def _importer(context: PageContext, record_type: RecordType, sent: Sent) -> RowImport:
     return RowImport(context, record_type, sent.file, sent.fields, sent.key)
-
-
-async def _lines(
-    context: PageContext, record_type: RecordType, outcomes: AsyncIterator[ImportOutcome]
-) -> AsyncIterator[bytes]:
-    path, title = f"{context.root}/{record_type.NAME}", context.title_of(record_type)
-    async for outcome in outcomes:
-        html = context.site.renderer.text(
-            "import_result.html", outcome=outcome, action=f"{path}/import", back=path, title=title
-        )
-        yield msgspec.json.encode({"html": html}) + b"\n"
 
 
 async def _outcomes(context: PageContext, record_type: RecordType, sent: Sent) -> AsyncIterator[ImportOutcome]:

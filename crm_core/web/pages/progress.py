@@ -1,0 +1,32 @@
+"""Acts that take long, such as an import: a script follows their progress, a form without one gets the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+import msgspec
+
+from crm_core.web.accept import preferred
+from crm_core.web.answers import NDJSON
+from crm_core.web.pages.browser import Response, request
+
+S = TypeVar("S")
+
+
+async def followed(states: AsyncIterator[S], html: Callable[[S], str]) -> Response | S:
+    """The last state of an act; for a script, a response that streams each state when it is reached.
+
+    Each is a line ``{"html"}``.
+    """
+    if preferred(request.headers.getlist("Accept"), ("text/html", NDJSON)) != NDJSON:
+        return [state async for state in states][-1]
+
+    async def lines() -> AsyncIterator[bytes]:
+        async for state in states:
+            yield msgspec.json.encode({"html": html(state)}) + b"\n"
+
+    response = Response(lines(), 200, content_type=NDJSON)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
