@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from crm_core.model.presentation import Regional
 from crm_core.web.pages.figures.charts import Series, Table, column_chart, short_money
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
 
@@ -13,7 +14,7 @@ NO_TABLE = Table((), (), ())
 
 
 def formats(locale: str) -> Formats:
-    return Formats(RegionalFormat({"locale": locale, "currency": "EUR"}), datetime(2026, 11, 24, tzinfo=UTC))
+    return Formats(RegionalFormat(Regional(locale=locale, currency="EUR")), datetime(2026, 11, 24, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("most", [0, 1, 7, 99, 203_501, 999_999_999])

@@ -11,13 +11,14 @@ from msgspec import Meta
 from werkzeug.datastructures import MultiDict
 
 from crm_core.errors import InvalidRecord
+from crm_core.model.presentation import Regional
 from crm_core.model.record_members import Custom, Line, Tags
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
 from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.typed_values import entries_of, separate_texts
 
-FORMATS = Formats(RegionalFormat({}), datetime(2026, 11, 28, 12, tzinfo=UTC))
+FORMATS = Formats(RegionalFormat(Regional()), datetime(2026, 11, 28, 12, tzinfo=UTC))
 
 
 class Item(msgspec.Struct, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from crm_core.model.presentation import Regional
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
 
 NOW = datetime(2026, 11, 24, 8, 42, tzinfo=UTC)
@@ -20,14 +21,14 @@ NOW = datetime(2026, 11, 24, 8, 42, tzinfo=UTC)
 )  # fmt: skip
 def test_money_and_dates_have_the_format_of_the_tenant(section: dict[str, str], texts: tuple[str, ...]) -> None:
     """Amounts follow the locale, with decimals only if they have some; dates follow the pattern."""
-    regional = RegionalFormat(section)
+    regional = RegionalFormat(Regional(**section))
     assert (regional.money("1284.50", None), regional.money("1284.00", None), regional.day(NOW.date())) == texts
 
 
 @pytest.mark.parametrize(("locale", "text"), [("en-GB", "67%"), ("de-DE", "67\xa0%")])
 def test_a_share_has_the_percent_sign_of_the_locale(locale: str, text: str) -> None:
     """English writes the sign next to the number, German after a space."""
-    assert RegionalFormat({"locale": locale}).percent(2 / 3) == text
+    assert RegionalFormat(Regional(locale=locale)).percent(2 / 3) == text
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_a_share_has_the_percent_sign_of_the_locale(locale: str, text: str) -> N
 )
 def test_a_moment_inside_a_sentence_has_its_preposition(ago: timedelta, text: str) -> None:
     """A time or a date reads on from the words before it."""
-    assert Formats(RegionalFormat({}), NOW).within(NOW - ago).short == text
+    assert Formats(RegionalFormat(Regional()), NOW).within(NOW - ago).short == text
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_moment_inside_a_sentence_has_its_preposition(ago: timedelta, text: st
 )
 def test_moments_are_relative_for_an_hour(ago: timedelta, text: str) -> None:
     """Moments are relative for an hour, then the time, then the date, with the year unless it is this one."""
-    moment = Formats(RegionalFormat({}), NOW).moment(NOW - ago)
+    moment = Formats(RegionalFormat(Regional()), NOW).moment(NOW - ago)
     assert moment is not None
     assert moment.short == text
 
@@ -72,6 +73,6 @@ def test_moments_are_relative_for_an_hour(ago: timedelta, text: str) -> None:
 )
 def test_a_moment_without_a_date_in_the_time_zone_is_shown_in_utc(zone: str, text: str, full: str) -> None:
     """One record with such a time, or the end of a subscription, must not break every page that shows it."""
-    moment = Formats(RegionalFormat({"timezone": zone}), NOW).moment(text)
+    moment = Formats(RegionalFormat(Regional(timezone=zone)), NOW).moment(text)
     assert moment is not None
     assert moment.full == full

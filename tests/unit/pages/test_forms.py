@@ -8,6 +8,7 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from crm_core.errors import Finding, InvalidRecord
+from crm_core.model.presentation import Regional
 from crm_core.model.record_members import (
     Amount,
     Currency,
@@ -63,7 +64,7 @@ class Visits(RecordType):
 
 
 VISITS = Visits()
-FORMATS = Formats(RegionalFormat({}), datetime(2026, 11, 28, 12, tzinfo=UTC))
+FORMATS = Formats(RegionalFormat(Regional()), datetime(2026, 11, 28, 12, tzinfo=UTC))
 RECORD: dict[str, Any] = {
     "name": "First", "email": "a@b.example", "kind": "on_site", "mood": None, "customer_id": None, "on": "2026-11-24",
     "met": None,
@@ -171,7 +172,7 @@ def expected(field: str, answer: str) -> Any:
 
 def test_an_amount_gets_its_currency_when_the_record_is_made() -> None:
     """A new record takes the currency that the amount names, else the workspace's; a stored one keeps its own."""
-    blank = RecordForm.blank(VISITS, Formats(RegionalFormat({"currency": "CHF"}), FORMATS.now))
+    blank = RecordForm.blank(VISITS, Formats(RegionalFormat(Regional(currency="CHF")), FORMATS.now))
     assert blank.sent(browser_form(blank.values, name="A", fee="5")).patch()["currency"] == "CHF"
     assert blank.sent(browser_form(blank.values, name="A", fee="5 EUR")).patch()["currency"] == "EUR"
     assert "currency" not in blank.sent(browser_form(blank.values, name="A")).patch()

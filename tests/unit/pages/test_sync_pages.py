@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from crm_core import errors
 from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry, LoggedFinding
+from crm_core.model.presentation import Regional
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.sync.attempt_checks import checks_of
 from crm_core.web.pages.sync.attempts import status_of
@@ -84,7 +85,7 @@ def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> N
         for age in ages
         for status in ("applied", "unchanged", "rejected", "failed", "previewed")
     ]
-    chart = chart_of(entries, period, NOW, RegionalFormat({"timezone": zone}), cut=False)
+    chart = chart_of(entries, period, NOW, RegionalFormat(Regional(timezone=zone)), cut=False)
     assert {total.name: total.count for total in chart.totals} == dict.fromkeys(SHOWN, 6)
     assert [part.name for part in chart.bars[-1].parts] == list(SHOWN)
     assert all(part.y >= 12 and part.y + part.height <= 148 for bar in chart.bars for part in bar.parts)
@@ -93,7 +94,7 @@ def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> N
 
 def test_an_empty_chart_says_so() -> None:
     """Without attempts the chart has a sentence and all of its empty bars."""
-    chart = chart_of([], PERIODS[0], NOW, RegionalFormat({}), cut=False)
+    chart = chart_of([], PERIODS[0], NOW, RegionalFormat(Regional()), cut=False)
     assert chart.summary == "No attempts in this period."
     assert len(chart.bars) == 24
 

@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from crm_core.model.presentation import Regional
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.records.typed_dates import NoSuchDay, read_days
 from crm_core.web.pages.records.typed_numbers import read_amount, readings
@@ -16,7 +17,7 @@ BOTH = ("12500", "12.500")
 
 def regional(locale: str | None, currency: str = "EUR") -> RegionalFormat:
     """The formats of a tenant with this locale."""
-    return RegionalFormat({"currency": currency} | ({"locale": locale} if locale else {}))
+    return RegionalFormat(Regional(currency=currency, locale=locale))
 
 
 def test_the_table_in_the_docs_is_right() -> None:

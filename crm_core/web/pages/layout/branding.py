@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 from cachetools import LRUCache
 
-from crm_core.model.presentation import Appearance
+from crm_core.model.presentation import Appearance, LabelledLink
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.theme import derive, prefers_dark, theme_sheet
 from crm_core.workspace import Workspace
@@ -28,13 +28,6 @@ class Picture(NamedTuple):
     media_type: str
 
 
-class BrandingLink(msgspec.Struct, frozen=True):
-    """A link of the footer."""
-
-    label: str
-    url: str
-
-
 class Brand(msgspec.Struct, frozen=True):
     """The texts and images of branding; images are addresses, empty if there is none."""
 
@@ -45,7 +38,7 @@ class Brand(msgspec.Struct, frozen=True):
     side_image: str
     caption: str
     footer_text: str
-    footer_links: tuple[BrandingLink, ...]
+    footer_links: tuple[LabelledLink, ...]
     support_email: str
     support_url: str
     support_phone: str
@@ -62,7 +55,7 @@ class TenantBranding:
         self.pictures: dict[str, Picture] = {}
         self.brand = self._brand(look, workspace.tenant)
         self.scheme = "dark" if prefers_dark(self.colors) else ""
-        self.regional = RegionalFormat(msgspec.structs.asdict(workspace.regional))
+        self.regional = RegionalFormat(workspace.regional)
 
     @cached_property
     def theme_digest(self) -> str:
@@ -93,7 +86,7 @@ class TenantBranding:
             side_image=self._picture(look.sidebar_image_url),
             caption=look.sidebar_caption or "",
             footer_text=look.footer_text or "",
-            footer_links=tuple(BrandingLink(link.label, link.url) for link in look.footer_links or ()),
+            footer_links=look.footer_links or (),
             support_email=look.support_email or "",
             support_url=look.support_url or "",
             support_phone=look.support_phone or "",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
@@ -22,6 +22,7 @@ from babel.numbers import (
 )
 
 from crm_core.language import ENGLISH, current, gettext, ngettext
+from crm_core.model.presentation import Regional
 from crm_core.model.times import from_wire, to_wire
 
 _TOKEN: Final = re.compile(r"[Yy]{4}|[Yy]{2}|M{1,4}|[Dd]{1,4}|%[A-Za-z]")
@@ -58,20 +59,20 @@ class Moment(NamedTuple):
 
 
 class RegionalFormat:
-    """How a tenant writes times, numbers and money, from its section ``workspace``.
+    """How a tenant writes times, numbers and money.
 
     ``thousands``: the sign that groups digits, None without a locale. ``day_first``: whether dates begin with the day
     rather than the month, None if nothing says so.
     """
 
-    def __init__(self, section: Mapping[str, Any]) -> None:
-        self.zone = _zone(section.get("timezone"))
-        self.currency = str(section.get("currency") or "EUR")
-        self.locale = _locale(section.get("locale"))
-        pushed = bool(section.get("locale"))
+    def __init__(self, regional: Regional) -> None:
+        self.zone = _zone(regional.timezone)
+        self.currency = regional.currency or "EUR"
+        self.locale = _locale(regional.locale)
+        pushed = bool(regional.locale)
         self.thousands: str | None = get_group_symbol(self.locale) if pushed else None
         self._decimal = get_decimal_symbol(self.locale)
-        self._pattern = section.get("date_format")
+        self._pattern = regional.date_format
         self.day_first = _day_first(self._pattern or (self.locale.date_formats["short"].pattern if pushed else ""))
         self._money: dict[tuple[str, str], str] = {}
 

@@ -35,19 +35,9 @@ POLICY: Final = (
 
 def _gettext(message: str, /, **values: object) -> str:
     """A sentence of a template; values that are HTML stay HTML, and all else is escaped."""
-    return _filled(gettext(message), values) if values else gettext(message)
-
-
-def _ngettext(one: str, many: str, count: int, /, **values: object) -> str:
-    """A sentence of a template about a number of things."""
-    return ngettext(one, many, count, **values)
-
-
-def _filled(text: str, values: dict[str, object]) -> str:
-    text = single_periods(text, values)
     if any(hasattr(value, "__html__") for value in values.values()):
-        return escape(text).format(**values)
-    return text.format(**values)
+        return escape(single_periods(gettext(message), values)).format(**values)
+    return gettext(message, **values)
 
 
 class Parts:
@@ -124,7 +114,7 @@ class Renderer:
             auto_reload=False,
         )
         environment.globals |= {"assets": self._assets, "cut": self._cut, "csrf_token": self._csrf_token}
-        environment.globals |= {"_": _gettext, "ngettext": _ngettext, "language": current}
+        environment.globals |= {"_": _gettext, "ngettext": ngettext, "language": current}
         environment.filters |= {"initials": initials, "breakable": breakable}
         return environment
 
