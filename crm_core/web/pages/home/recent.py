@@ -42,7 +42,7 @@ class RecentGroup(msgspec.Struct, frozen=True, kw_only=True):
     many: str
     after: str
     note: str
-    at: Moment | None
+    at: Moment
     until: str
 
 

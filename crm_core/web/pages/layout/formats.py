@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
@@ -152,6 +152,10 @@ class Formats:
         self.number = regional.number
         self.money = regional.money
 
+    @overload
+    def moment(self, text: None) -> None: ...
+    @overload
+    def moment(self, text: str | datetime) -> Moment: ...
     def moment(self, text: str | datetime | None) -> Moment | None:
         """A time for readers: relative for an hour, then the time of day, then the date."""
         if text is None:
@@ -165,9 +169,7 @@ class Formats:
     def within(self, text: str | datetime) -> Moment:
         """The same inside a sentence: ``just now``, ``at 14:30``, ``on 24 Nov``."""
         moment = self.moment(text)
-        assert moment is not None
-        at = from_wire(text) if isinstance(text, str) else text
-        local = self.regional.local(at)
+        local = self.regional.local(from_wire(text) if isinstance(text, str) else text)
         if timedelta(seconds=-5) < self.now - local < timedelta(hours=1):
             return moment
         days, clock = (self.now.date() - local.date()).days, f"{local:%H:%M}"

@@ -228,11 +228,9 @@ async def _entries(context: PageContext, picked: Mapping[str, str]) -> tuple[tup
 
 
 def _attempt(context: PageContext, entry: LogEntry) -> AttemptRow:
-    at = context.formats.moment(entry.received_at)
-    assert at is not None
     return AttemptRow(
         href=f"{context.root}/sync/attempts/{entry.id}",
-        at=at,
+        at=context.formats.moment(entry.received_at),
         clock=context.formats.clock(entry.received_at),
         day=context.formats.date_unless_today(entry.received_at),
         mark=outcome_of(entry.status),

@@ -61,7 +61,7 @@ class SectionRow(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     revision: int
     sha256: str
-    applied: Moment | None
+    applied: Moment
     restored: bool
     href: str
 

@@ -38,7 +38,7 @@ class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
 
     revision: int
     version: int
-    at: Moment | None
+    at: Moment
     by: str
     request: str
     changes: int
@@ -230,8 +230,7 @@ def _warning(context: PageContext, name: str, chosen: Applied | None, current: S
 
 
 def _moment(context: PageContext, one: Applied) -> str:
-    at = context.formats.moment(one.applied_at)
-    return at.full if at else ""
+    return context.formats.moment(one.applied_at).full
 
 
 async def _row(context: PageContext, one: Applied) -> RevisionRow:

@@ -53,7 +53,7 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     expires: Moment | None
     mark: Mark | None
     by: str
-    made: Moment | None
+    made: Moment
     revoke: str
 
 

@@ -157,8 +157,7 @@ def _row(context: PageContext, user: User, selected: StoredUser) -> UserRow:
     if user.disabled:
         parts.append(gettext("disabled"))
     elif user.password is None:
-        at = context.formats.moment(user.created_at)
-        parts.append(gettext("invited {day}", day=at.short) if at else gettext("invited"))
+        parts.append(gettext("invited {day}", day=context.formats.moment(user.created_at).short))
     removed = narrowed(context.workspace, user)
     if removed:
         parts.append(ngettext("{n} feature removed", "{n} features removed", removed))
@@ -172,7 +171,7 @@ def _selected(context: PageContext, stored: StoredUser) -> SelectedUser:
     return SelectedUser(
         href=f"{context.root}/users/{user.id}",
         name=user.name or user.email,
-        note=user.email + (f" · {gettext('last changed {day}', day=at.short)}" if at else ""),
+        note=f"{user.email} · {gettext('last changed {day}', day=at.short)}",
         role=user.role,
         revision=stored.revision,
         locked=locked,
