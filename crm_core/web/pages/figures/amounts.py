@@ -2,53 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.queries import access_of
+from crm_core.web.pages.records.queries import TypeRows
 
 Sums = Mapping[str, Decimal]
 """Sums by currency."""
 
 
 class Amounts:
-    """The amounts of a type's records: those of its PIPELINE, else its first decimal, in the record's currency."""
+    """The amounts of a type's records: those of its PIPELINE, else its first decimal, in the record's currency.
+
+    ``exist``: whether records of the type have an amount; ``of`` reads that of a row.
+    """
 
     def __init__(self, context: PageContext, record_type: RecordType) -> None:
         pipeline, kinds = record_type.PIPELINE, {one.kind: one.name for one in reversed(record_type.members)}
         amount = (pipeline and pipeline.amount) or kinds.get("decimal")
         currency = (pipeline and pipeline.currency) or kinds.get("currency")
-        kind = context.services.records.figures.type_of(access_of(context, record_type.NAME).shape)
+        rows = TypeRows(context, record_type)
         self._formats = context.formats
         self._default = context.branding.regional.currency
-        self._amount = None if amount is None else kind.value(amount)
-        self._currency = None if currency is None else kind.value(currency)
-
-    @property
-    def exist(self) -> bool:
-        """Whether records of the type have an amount."""
-        return self._amount is not None
-
-    def of(self, row: Row) -> Decimal | None:
-        """The amount of a record."""
-        found: Decimal | None = None if self._amount is None else self._amount(row)
-        return found
+        self.exist = amount is not None
+        self.of: Callable[[Row], Decimal | None] = rows.value(amount)
+        self._currency = rows.value(currency)
 
     def currency(self, row: Row) -> str:
         """The currency of a record's amount."""
-        return (self._currency(row) if self._currency else None) or self._default
+        return self._currency(row) or self._default
 
     async def sums(self, rows: Sequence[Row]) -> Sums:
         """The sums by currency, the workspace's own first."""
         found: dict[str, Decimal] = {}
-        if self._amount is not None:
+        if self.exist:
             async for some in in_turns(rows):
                 for row in some:
-                    amount = self._amount(row)
+                    amount = self.of(row)
                     if amount is not None:
                         currency = self.currency(row)
                         found[currency] = found.get(currency, Decimal()) + amount

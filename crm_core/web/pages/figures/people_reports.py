@@ -14,7 +14,9 @@ from crm_core.web.pages.figures.report import FILLS, PeopleChart, PersonRow, Rep
 from crm_core.web.pages.figures.sales import month_after
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.queries import access_of
+from crm_core.web.pages.records.cells import first_of_kind
+from crm_core.web.pages.records.queries import TypeRows
+from crm_core.web.pages.records.timeline_entries import moment_of
 
 Counts = dict[str, dict[str, int]]
 """Numbers by kind, by the email address of a colleague; empty for records without one."""
@@ -25,7 +27,7 @@ async def activity_report(context: PageContext, types: Iterable[RecordType], cho
     counts: Counts = {}
     kinds: list[str] = []
     for one in types:
-        moment = next((member.name for member in one.members if member.kind == "moment"), None)
+        moment = moment_of(one)
         if one.OWNER and moment:
             kinds += await _dated(context, one, moment, chosen, counts)
         elif one.OWNER and one.DUE and one.DUE.done:
@@ -83,11 +85,9 @@ async def activity_report(context: PageContext, types: Iterable[RecordType], cho
 
 async def _dated(context: PageContext, one: RecordType, moment: str, chosen: ReportFilter, counts: Counts) -> list[str]:
     """Count the records that say when they happened, by the first choice that they have."""
-    kind = context.services.records.figures.type_of(access_of(context, one.NAME).shape)
-    choice = next((member for member in one.members if member.kind == "choice"), None)
+    of_type, choice = TypeRows(context, one), first_of_kind(one, "choice")
     labels = dict(choice_labels(choice)) if choice else {}
-    at, owner = kind.value(moment), kind.value(one.OWNER or "")
-    value_of = kind.value(choice.name) if choice else lambda _: None
+    at, owner, value_of = map(of_type.value, (moment, one.OWNER, choice.name if choice else None))
     first, end = _bounds(context, chosen)
     async for some in in_turns(await rows_in(context, one, chosen)):
         for row in some:
@@ -98,14 +98,13 @@ async def _dated(context: PageContext, one: RecordType, moment: str, chosen: Rep
 
 async def _finished(context: PageContext, one: RecordType, done: str, chosen: ReportFilter, counts: Counts) -> str:
     """Count the records that were finished in the period, by the change log."""
-    figures, access = context.services.records.figures, access_of(context, one.NAME)
-    kind, name = figures.type_of(access.shape), gettext("{records} done", records=context.title_of(one))
-    is_done, owner = kind.value(done), kind.value(one.OWNER or "")
+    of_type, name = TypeRows(context, one), gettext("{records} done", records=context.title_of(one))
+    is_done, owner = of_type.value(done), of_type.value(one.OWNER)
     first, end = _bounds(context, chosen)
     rows = await chosen_in_turns(
         await rows_in(context, one, chosen), lambda row: is_done(row) and row.updated_at >= first
     )
-    moments = await figures.since(access, rows, done)
+    moments = await of_type.since(rows, done)
     for row in rows:
         if first <= (moments[row.id] or row.created_at) < end:
             _count(counts, owner(row), name)
@@ -130,10 +129,8 @@ async def _named(context: PageContext, emails: Iterable[str]) -> Mapping[str, st
 async def overdue_report(context: PageContext, one: RecordType, chosen: ReportFilter) -> Report:
     """The open records of a type with a due date that has passed, by owner."""
     assert one.DUE is not None
-    figures, today = context.services.records.figures, context.formats.now.date()
-    kind = figures.type_of(access_of(context, one.NAME).shape)
-    day, done = kind.value(one.DUE.day), kind.value(one.DUE.done or "")
-    owner = kind.value(one.OWNER) if one.OWNER else lambda _: None
+    of_type, today = TypeRows(context, one), context.formats.now.date()
+    day, done, owner = map(of_type.value, (one.DUE.day, one.DUE.done, one.OWNER))
     found: dict[str, list[str]] = {}
     async for some in in_turns(await rows_in(context, one, chosen)):
         for row in some:

@@ -14,7 +14,7 @@ from crm_core.records.figures import Row
 from crm_core.web.pages.figures.charts import Bar, Chart, LegendEntry, Table
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import rows_of
-from crm_core.web.pages.records.queries import access_of
+from crm_core.web.pages.records.queries import TypeRows
 
 FILLS: Final = ("f1", "f2", "f3", "f4", "f5")
 
@@ -66,13 +66,9 @@ async def rows_in(
     context: PageContext, record_type: RecordType, chosen: ReportFilter, *, archived: bool = False
 ) -> Sequence[Row]:
     """The records of a type that belong to the chosen owner; none of a type without owners if one is chosen."""
-    figures, access = context.services.records.figures, access_of(context, record_type.NAME)
-    rows = await figures.rows(access, archived=archived)
-    if not chosen.owner:
-        return rows
-    if record_type.OWNER is None:
-        return ()
-    return await rows_of(rows, figures.type_of(access.shape).value(record_type.OWNER), chosen.owner)
+    of_type = TypeRows(context, record_type)
+    rows = await of_type.all(archived=archived)
+    return await rows_of(rows, of_type.value(record_type.OWNER), chosen.owner) if chosen.owner else rows
 
 
 def summed_up(total: str, month: str, most: str) -> str:

@@ -10,20 +10,17 @@ from crm_core.model.turns import chosen_in_turns, in_turns
 from crm_core.plugin.record_type import Pipeline, RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.queries import access_of
+from crm_core.web.pages.records.queries import TypeRows
 
 
 class Sales:
     """The sales of a type with a PIPELINE."""
 
     def __init__(self, context: PageContext, record_type: RecordType, pipeline: Pipeline) -> None:
-        self._access = access_of(context, record_type.NAME)
-        self._figures = context.services.records.figures
+        self._rows = TypeRows(context, record_type)
         self._zone, self._start_of = context.formats.regional.zone, context.formats.start_of
         self._pipeline = pipeline
-        kind = self._figures.type_of(self._access.shape)
-        self.stage = kind.value(pipeline.stage)
-        self.closes_on = kind.value(pipeline.closes_on) if pipeline.closes_on else lambda _: None
+        self.stage, self.closes_on = self._rows.value(pipeline.stage), self._rows.value(pipeline.closes_on)
         self._ended = frozenset(pipeline.won + pipeline.lost)
         choices = record_type.member(pipeline.stage).choices
         self.open_stages = tuple(value for value, _ in choices if value not in self._ended)
@@ -43,7 +40,7 @@ class Sales:
         """
         start = self._start_of(first)
         ended = await chosen_in_turns(rows, lambda row: row.updated_at >= start and not self.is_open(row))
-        moments = await self._figures.since(self._access, ended, self._pipeline.stage)
+        moments = await self._rows.since(ended, self._pipeline.stage)
         found: dict[str, date] = {}
         async for some in in_turns(ended):
             for row in some:

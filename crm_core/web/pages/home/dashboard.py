@@ -13,27 +13,18 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.browser import Response
 from crm_core.web.pages.figures.amounts import Amounts
-from crm_core.web.pages.home.my_sales import MySales, sales_of
+from crm_core.web.pages.home.my_sales import Meter, MySales, SalesDay, meters
 from crm_core.web.pages.home.recent import RecentGroup, recent_of
-from crm_core.web.pages.home.tasks import TaskList, due_text, task_members, tasks_of
+from crm_core.web.pages.home.tasks import TaskList, Tasks, due_text, task_members
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.labels import choice_labels, within_sentence
 from crm_core.web.pages.layout.parts import Mark, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.queries import access_of
+from crm_core.web.pages.records.queries import TypeRows
 from crm_core.web.pages.sync.findings import first_sentence
 from crm_core.web.pages.sync.names import section_label
 from crm_core.web.pages.sync.outcomes import refused_last
-
-
-class LaneMeter(msgspec.Struct, frozen=True):
-    """A lane at a glance; ``share`` is the percentage of the fullest lane."""
-
-    title: str
-    count: str
-    sums: tuple[str, ...]
-    share: int
 
 
 class BoardGlance(msgspec.Struct, frozen=True):
@@ -42,7 +33,7 @@ class BoardGlance(msgspec.Struct, frozen=True):
     title: str
     member: str
     href: str
-    lanes: tuple[LaneMeter, ...]
+    lanes: tuple[Meter, ...]
 
 
 class SyncSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,11 +66,12 @@ async def dashboard(context: PageContext) -> Response:
     """The first page after signing in."""
     types, turn = list(_visible(context)), Turn()
     name = context.caller.name.split("@")[0].split()[0]
-    tasks = tuple([await tasks_of(context, one) for one in types if task_members(one)])
-    owned = [(one, one.PIPELINE) for one in types if one.PIPELINE and one.OWNER]
+    tasks = tuple(
+        [await Tasks(context, one, members).view() for one in types if (members := task_members(one)) is not None]
+    )
     late, due = sum(one.late for one in tasks), sum(one.due for one in tasks)
     await turn.pause()
-    sales = tuple([await sales_of(context, one, pipeline) for one, pipeline in owned])
+    sales = tuple([await SalesDay(context, one, one.PIPELINE).view() for one in types if one.PIPELINE and one.OWNER])
     await turn.pause()
     boards = tuple([await _glance(context, one, one.LANES) for one in types if one.LANES and not one.PIPELINE])
     await turn.pause()
@@ -117,23 +109,17 @@ def _creates(context: PageContext, types: list[RecordType]) -> Iterator[PageLink
 
 async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> BoardGlance:
     member, amounts = record_type.member(lanes), Amounts(context, record_type)
-    access = access_of(context, record_type.NAME)
-    lane_of = context.services.records.figures.type_of(access.shape).value(lanes)
+    of_type = TypeRows(context, record_type)
+    lane_of = of_type.value(lanes)
     found: dict[str, list[Row]] = {value: [] for value, _ in member.choices}
-    for row in await context.services.records.figures.rows(access):
+    for row in await of_type.all():
         found.get(lane_of(row), []).append(row)
-    most = max(map(len, found.values()), default=0) or 1
-    meters = [
-        LaneMeter(
-            title,
-            context.formats.number(len(found[value])),
-            amounts.texts(await amounts.sums(found[value])),
-            round(100 * len(found[value]) / most),
-        )
+    counts = [
+        (title, len(found[value]), amounts.texts(await amounts.sums(found[value])))
         for value, title in choice_labels(member)
     ]
-    title = context.title_of(record_type)
-    return BoardGlance(title, within_sentence(member), f"{context.root}/{record_type.NAME}/board", tuple(meters))
+    title, href = context.title_of(record_type), f"{context.root}/{record_type.NAME}/board"
+    return BoardGlance(title, within_sentence(member), href, meters(context.formats, counts))
 
 
 async def _last_sync(context: PageContext) -> SyncSummary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -17,16 +17,17 @@ from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.charts import Chart, Series, Table, column_chart, short_money
 from crm_core.web.pages.figures.sales import Sales, month_after, month_of
+from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import rows_of
-from crm_core.web.pages.records.queries import access_of, counted
+from crm_core.web.pages.records.queries import TypeRows, counted
 
 _MONTHS: Final = 6
 
 
-class StageMeter(msgspec.Struct, frozen=True):
-    """A stage at a glance; ``share`` is the percentage of the fullest stage."""
+class Meter(msgspec.Struct, frozen=True):
+    """A lane or stage at a glance; ``share`` is the percentage of the fullest."""
 
     title: str
     count: str
@@ -43,7 +44,7 @@ class MySales(msgspec.Struct, frozen=True, kw_only=True):
     open: str
     open_sums: tuple[str, ...]
     open_text: str
-    stages: tuple[StageMeter, ...]
+    stages: tuple[Meter, ...]
     board: str
     closing: str
     closing_sums: tuple[str, ...]
@@ -57,22 +58,25 @@ class MySales(msgspec.Struct, frozen=True, kw_only=True):
     chart: Chart | None
 
 
-async def sales_of(context: PageContext, record_type: RecordType, pipeline: Pipeline) -> MySales:
-    """The sales of a type whose records have owners."""
-    return await _Day(context, record_type, pipeline).view()
+def meters(formats: Formats, counts: Sequence[tuple[str, int, tuple[str, ...]]]) -> tuple[Meter, ...]:
+    """Lanes or stages, from their titles, the numbers of their records and the sums of these."""
+    most = max((count for _, count, _ in counts), default=0) or 1
+    return tuple(Meter(title, formats.number(count), sums, round(100 * count / most)) for title, count, sums in counts)
 
 
-class _Day:
+class SalesDay:
+    """The day in sales of a type whose records have owners."""
+
     def __init__(self, context: PageContext, record_type: RecordType, pipeline: Pipeline) -> None:
         self._context, self._type, self._pipeline = context, record_type, pipeline
         self._sales, self._amounts = Sales(context, record_type, pipeline), Amounts(context, record_type)
         self._today = context.formats.now.date()
 
     async def view(self) -> MySales:
+        """The sales for the page."""
         context, formats, amounts = self._context, self._context.formats, self._amounts
-        figures, access = context.services.records.figures, access_of(context, self._type.NAME)
-        rows = await figures.rows(access)
-        owner = figures.type_of(access.shape).value(self._type.OWNER or "")
+        of_type = TypeRows(context, self._type)
+        rows, owner = await of_type.all(), of_type.value(self._type.OWNER)
         mine = await chosen_in_turns(await rows_of(rows, owner, context.caller.email), self._sales.is_open)
         month = self._today.isoformat()[:7]
         closing = await chosen_in_turns(mine, lambda row: (self._sales.closes_on(row) or "")[:7] == month)
@@ -90,13 +94,13 @@ class _Day:
             open=formats.number(len(mine)),
             open_sums=open_sums,
             open_text=" · ".join((counted(context, self._type, len(mine)), *open_sums)),
-            stages=tuple(await self._stages(mine)),
+            stages=await self._stages(mine),
             board=f"{board}?{urlencode(me)}" if self._type.LANES else f"{context.root}/{self._type.NAME}",
             closing=formats.number(len(closing)),
             closing_sums=amounts.texts(await amounts.sums(closing)) if closing else (),
             closing_by=formats.day(month_after(month_of(self._today)) - date.resolution).short,
             closing_href=f"{board}?{urlencode({**me, 'closing': 'month'})}",
-            won=self._won_title(),
+            won=gettext("{stage} this month", stage=self._won_name()),
             won_sums=amounts.texts(sums[months[-1]]) or (formats.number(len(won[months[-1]])),),
             more=more,
             is_more=is_more,
@@ -114,7 +118,7 @@ class _Day:
                     won.get(month_of(day), []).append(row)
         return won
 
-    async def _stages(self, mine: list[Row]) -> list[StageMeter]:
+    async def _stages(self, mine: list[Row]) -> tuple[Meter, ...]:
         ended = self._pipeline.won + self._pipeline.lost
         by_stage: dict[str, list[Row]] = {}
         async for some in in_turns(mine):
@@ -125,20 +129,11 @@ class _Day:
             for value, title in choice_labels(self._type.member(self._pipeline.stage))
             if value not in ended
         ]
-        most = max((len(rows) for _, rows in found), default=0) or 1
-        number = self._context.formats.number
-        return [
-            StageMeter(
-                title,
-                number(len(rows)),
-                self._amounts.texts(await self._amounts.sums(rows)) if rows else (),
-                round(100 * len(rows) / most),
-            )
+        counts = [
+            (title, len(rows), self._amounts.texts(await self._amounts.sums(rows)) if rows else ())
             for title, rows in found
         ]
-
-    def _won_title(self) -> str:
-        return gettext("{stage} this month", stage=self._won_name())
+        return meters(self._context.formats, counts)
 
     def _won_name(self) -> str:
         """The name of the stage in which sales are won."""

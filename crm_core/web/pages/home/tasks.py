@@ -11,11 +11,11 @@ import msgspec
 from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
-from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.layout.parts import Mark, PageLink
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import rows_of
 from crm_core.web.pages.records.cells import CellRenderer, due_mark
-from crm_core.web.pages.records.queries import access_of
+from crm_core.web.pages.records.queries import TypeRows
 
 _SHOWN: Final = 10  # of each group
 _SOON: Final = timedelta(days=7)
@@ -29,20 +29,13 @@ class TaskMembers(NamedTuple):
     done: str
 
 
-class About(NamedTuple):
-    """A record that a task refers to."""
-
-    href: str
-    name: str
-
-
 class TaskItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A task."""
+    """A task; ``about``: the records that it refers to."""
 
     href: str
     name: str
     revision: int
-    about: tuple[About, ...]
+    about: tuple[PageLink, ...]
     member: str
     done: bool
     mark: Mark | None
@@ -75,27 +68,21 @@ def task_members(record_type: RecordType) -> TaskMembers | None:
     return TaskMembers(record_type.OWNER, due.day, due.done)
 
 
-async def tasks_of(context: PageContext, record_type: RecordType) -> TaskList:
+class Tasks:
     """My tasks of a type."""
-    members = task_members(record_type)
-    assert members is not None
-    return await _Tasks(context, record_type, members).view()
 
-
-class _Tasks:
     def __init__(self, context: PageContext, record_type: RecordType, members: TaskMembers) -> None:
         self._context, self._type, self._members = context, record_type, members
-        self._access = access_of(context, record_type.NAME)
-        self._figures = context.services.records.figures
-        self._kind = self._figures.type_of(self._access.shape)
-        self._day, self._is_done = self._kind.value(members.day), self._kind.value(members.done)
+        self._rows = TypeRows(context, record_type)
+        self._day, self._is_done = self._rows.value(members.day), self._rows.value(members.done)
         self._cells = CellRenderer(context, record_type)
         self._today = context.formats.now.date()
 
     async def view(self) -> TaskList:
+        """The list for the page."""
         context, members, name = self._context, self._members, self._type.NAME
         me = context.caller.email, context.caller.name
-        mine = await rows_of(await self._figures.rows(self._access), self._kind.value(members.owner), *me)
+        mine = await rows_of(await self._rows.all(), self._rows.value(members.owner), *me)
         waiting = sorted(
             (row for row in mine if not self._is_done(row)), key=lambda row: (self._day(row) or "9", row.id)
         )
@@ -119,27 +106,29 @@ class _Tasks:
             due=len(due),
             done=len(done),
             overdue=tuple([await self._item(row) for row in overdue[:_SHOWN]]),
-            today=tuple([await self._item(row, done.get(row.id)) for row in [*due[:_SHOWN], *self._rows(mine, done)]]),
+            today=tuple(
+                [await self._item(row, done.get(row.id)) for row in [*due[:_SHOWN], *self._finished(mine, done)]]
+            ),
             later=self._later(later),
         )
 
-    def _rows(self, rows: list[Row], done: dict[str, str]) -> list[Row]:
+    def _finished(self, rows: list[Row], done: dict[str, str]) -> list[Row]:
         return sorted((row for row in rows if row.id in done), key=lambda row: done[row.id], reverse=True)[:_SHOWN]
 
     async def _done_today(self, mine: list[Row]) -> dict[str, str]:
         """When each task that was finished today was, by id."""
         start = self._context.formats.start_of(self._today)
         rows = [row for row in mine if self._is_done(row) and row.updated_at >= start]
-        found = await self._figures.since(self._access, rows, self._members.done)
+        found = await self._rows.since(rows, self._members.done)
         return {id_: at for id_, at in found.items() if at is not None and at >= start}
 
     async def _item(self, row: Row, done_at: str | None = None) -> TaskItem:
         root, about = self._context.root, []
         for reference in self._type.REFERENCES:
-            id_ = self._kind.value(reference.member)(row)
+            id_ = self._rows.value(reference.member)(row)
             name = await self._cells.name_of(reference.record_type, id_) if id_ else None
             if name:
-                about.append(About(f"{root}/{reference.record_type}/{id_}", name))
+                about.append(PageLink(f"{root}/{reference.record_type}/{id_}", name))
         return TaskItem(
             href=f"{root}/{self._type.NAME}/{row.id}",
             name=row.name,

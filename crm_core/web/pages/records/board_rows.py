@@ -16,7 +16,7 @@ from crm_core.web.pages.figures.sales import Sales, month_of
 from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.queries import access_of
+from crm_core.web.pages.records.queries import TypeRows, access_of
 
 MOST_FOUND: Final = 2000  # records whose name a search finds; of more, those changed last
 
@@ -47,7 +47,7 @@ async def board_rows(
     """The records that a board shows."""
     rows, cut = await _found(context, record_type, chosen)
     values = tuple(value for value, _ in record_type.member(lanes).choices)
-    lane_of = context.services.records.figures.type_of(access_of(context, record_type.NAME).shape).value(lanes)
+    lane_of = TypeRows(context, record_type).value(lanes)
     decided = await sales.decided(rows, month_of(context.formats.now.date())) if sales else {}
     month = context.formats.now.date().isoformat()[:7]
     found: dict[str, list[Row]] = {value: [] for value in values}
@@ -68,11 +68,10 @@ async def board_rows(
 
 async def _found(context: PageContext, record_type: RecordType, chosen: BoardFilter) -> tuple[Sequence[Row], bool]:
     """The records that the owner and the search find: in their own words, or in those of what they refer to."""
-    figures, access = context.services.records.figures, access_of(context, record_type.NAME)
-    rows: Sequence[Row] = await figures.rows(access)
-    kind = figures.type_of(access.shape)
+    of_type = TypeRows(context, record_type)
+    rows: Sequence[Row] = await of_type.all()
     if chosen.owner and record_type.OWNER:
-        rows = await rows_of(rows, kind.value(record_type.OWNER), chosen.owner)
+        rows = await rows_of(rows, of_type.value(record_type.OWNER), chosen.owner)
     if not chosen.q:
         return rows, False
     own, cut = await _ids(context, record_type.NAME, chosen.q)
@@ -80,7 +79,7 @@ async def _found(context: PageContext, record_type: RecordType, chosen: BoardFil
     for reference in record_type.REFERENCES:
         if context.may(f"{reference.record_type}.view"):
             ids, more = await _ids(context, reference.record_type, chosen.q)
-            sought.append((kind.value(reference.member), ids))
+            sought.append((of_type.value(reference.member), ids))
             cut = cut or more
     found = await chosen_in_turns(rows, lambda row: row.id in own or any(value(row) in ids for value, ids in sought))
     return found, cut
@@ -121,22 +120,21 @@ def is_of(owner: str | None, email: str) -> bool:
 
 async def urgent_marks(context: PageContext, record_type: RecordType, rows: Iterable[Row]) -> dict[str, Mark]:
     """The most urgent thing about each record by id: it, or an open record that refers to it, is due or overdue."""
-    figures, today, wanted = context.services.records.figures, context.formats.now.date(), {row.id for row in rows}
+    today, wanted = context.formats.now.date(), {row.id for row in rows}
     first: dict[str, tuple[str, str]] = {}  # the day, and of what
     if record_type.DUE:
-        kind = figures.type_of(access_of(context, record_type.NAME).shape)
+        day = TypeRows(context, record_type).value(record_type.DUE.day)
         label = member_label(record_type.member(record_type.DUE.day))
         for row in rows:
-            _keep(first, row.id, kind.value(record_type.DUE.day)(row), label, today)
+            _keep(first, row.id, day(row), label, today)
     for other in context.services.registry.record_types.values():
         due = other.DUE
         members = [one.member for one in other.REFERENCES if one.record_type == record_type.NAME]
         if due is None or due.done is None or not members or not context.may(f"{other.NAME}.view"):
             continue
-        access = access_of(context, other.NAME)
-        kind, name = figures.type_of(access.shape), context.one_of(other)
-        day, done, references = kind.value(due.day), kind.value(due.done), [kind.value(one) for one in members]
-        async for some in in_turns(await figures.rows(access)):
+        of_type, name = TypeRows(context, other), context.one_of(other)
+        day, done, references = of_type.value(due.day), of_type.value(due.done), list(map(of_type.value, members))
+        async for some in in_turns(await of_type.all()):
             for row in some:
                 if not done(row) and day(row):
                     for reference in references:

@@ -34,7 +34,7 @@ from crm_core.web.pages.records.board_rows import (
 from crm_core.web.pages.records.cells import CellRenderer, day_member
 from crm_core.web.pages.records.list_view import Filter, Mine
 from crm_core.web.pages.records.picking import TEXT, resolved
-from crm_core.web.pages.records.queries import access_of, counted, record_type_of
+from crm_core.web.pages.records.queries import TypeRows, counted, record_type_of
 
 _SHOWN: Final = 16  # of five full lanes the first load of the page is under 120 KB
 _MOST_SHOWN: Final = 200  # of a lane whose records are all asked for; the list has the others
@@ -119,7 +119,7 @@ class _Board:
         pipeline, self._owner = record_type.PIPELINE, record_type.OWNER
         self._sales = Sales(context, record_type, pipeline) if pipeline and pipeline.stage == lanes else None
         self._amounts, self._cells = Amounts(context, record_type), CellRenderer(context, record_type)
-        self._kind = context.services.records.figures.type_of(access_of(context, record_type.NAME).shape)
+        self._value = TypeRows(context, record_type).value
         self._path = f"{context.root}/{record_type.NAME}"
         known = {"q", "closing", *([self._owner] if self._owner else [])}
         self._sent = {name: value[:200] for name, value in request.args.items() if name in known and value}
@@ -220,10 +220,10 @@ class _Board:
         context = self._context
         about = ""
         for reference in self._type.REFERENCES:
-            value = self._kind.value(reference.member)(row)
+            value = self._value(reference.member)(row)
             if value and not about:
                 about = await self._cells.name_of(reference.record_type, value) or ""
-        owner = self._kind.value(self._owner)(row) if self._owner else None
+        owner = self._value(self._owner)(row)
         amount = self._amounts.of(row)
         return Card(
             id=row.id,
@@ -246,7 +246,7 @@ class _Board:
             late = closes_on < formats.now.date().isoformat()
             return gettext("Was to close {day}", day=day) if late else gettext("Closes {day}", day=day)
         dated = day_member(self._type)
-        value = self._kind.value(dated.name)(row) if dated else None
+        value = self._value(dated.name)(row) if dated else None
         return f"{member_label(dated)} {formats.day(value).short}" if dated and value else ""
 
     def _here(self, **changes: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from markupsafe import Markup, escape
 
 from crm_core.language import gettext, gettext_noop, ngettext
-from crm_core.plugin.member import Member
+from crm_core.plugin.member import Kind, Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.layout.parts import Mark
@@ -85,6 +85,11 @@ def due_mark(formats: Formats, day: str) -> Mark | None:
     return Mark("bad", "clock", ngettext("{n} day late", "{n} days late", late, n=formats.number(late)))
 
 
+def first_of_kind(record_type: RecordType, kind: Kind) -> Member | None:
+    """The first member of a kind, such as the amount of a sale or the text of a note."""
+    return next((member for member in record_type.members if member.kind == kind), None)
+
+
 def day_member(record_type: RecordType) -> Member | None:
     """The date that pages show with a record's name: when it is due, else when it closes, else its first one."""
     due, pipeline = record_type.DUE, record_type.PIPELINE
@@ -148,7 +153,7 @@ class CellRenderer:
             return Cell(member_label(member), ", ".join(value), self._parts.tags(tuple(value)), None, tuple(value))
         if member.kind == "moment":
             moment = self.context.formats.moment(value)
-            return Cell(member_label(member), moment.full if moment else "", self._parts.when(moment))
+            return Cell(member_label(member), moment.full, self._parts.when(moment))
         if member.kind == "date":
             day, urgency = self.context.formats.day(value), self.urgency(member, record)
             html = self._parts.badge(urgency._replace(text=day.short)) if urgency else self._parts.when(day)
@@ -254,11 +259,8 @@ class CellRenderer:
 
 def currency_in(record_type: RecordType, record: Mapping[str, Any]) -> str | None:
     """The currency that a record names for its amounts."""
-    for member in record_type.members:
-        if member.kind == "currency":
-            found: str | None = record.get(member.name)
-            return found
-    return None
+    member = first_of_kind(record_type, "currency")
+    return None if member is None else record.get(member.name)
 
 
 def link(href: str, text: str) -> Markup:

@@ -14,7 +14,7 @@ from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable
+from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable, first_of_kind
 from crm_core.web.pages.records.erasing import may_erase
 from crm_core.web.pages.records.forms import leaves
 from crm_core.web.pages.records.queries import document_of, record_type_of
@@ -116,16 +116,13 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
 async def _archived(context: PageContext, record: dict[str, Any]) -> str:
     """When and by whom the record was archived."""
     at, who = context.formats.moment(record["archived_at"]), await context.names.actor(record["updated_by"])
-    return gettext("{who} archived it: {time}.", who=who, time=at.full if at else "")
+    return gettext("{who} archived it: {time}.", who=who, time=at.full)
 
 
 def _facts(record_type: RecordType) -> Iterator[str]:
+    left_out = ("rows", "currency") if first_of_kind(record_type, "decimal") else ("rows",)  # an amount shows both
     for member in record_type.members:
-        if (
-            member.name != "name"
-            and member.kind != "rows"
-            and not (member.kind == "currency" and _has_amount(record_type))
-        ):
+        if member.name != "name" and member.kind not in left_out:
             yield member.name
     yield "external_id"
 
@@ -138,10 +135,6 @@ def _fact(record_type: RecordType, name: str, cell: Cell, edit: str) -> FactRow:
     return FactRow(name, cell, f"{edit}#f-{member[0].replace('.', '-')}", noun(cell.label))
 
 
-def _has_amount(record_type: RecordType) -> bool:
-    return any(member.kind == "decimal" for member in record_type.members)
-
-
 def _creates(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> Iterator[PageLink]:
     for other, reference in referrers(context, record_type):
         if not moment_of(other) and context.may(f"{other.NAME}.create", writes=True):
@@ -152,16 +145,14 @@ def _creates(context: PageContext, record_type: RecordType, record: dict[str, An
 
 def _composer(context: PageContext, record_type: RecordType) -> Composer | None:
     for other, reference in referrers(context, record_type):
-        moment = moment_of(other)
-        text = next((member.name for member in other.members if member.kind == "paragraphs"), None)
-        kind = next((member for member in other.members if member.kind == "choice"), None)
+        moment, text, kind = moment_of(other), first_of_kind(other, "paragraphs"), first_of_kind(other, "choice")
         if moment and text and kind and context.may(f"{other.NAME}.create", writes=True):
             return Composer(
                 action=f"{context.root}/{other.NAME}/new",
                 reference=reference.member,
                 kind=kind.name,
                 kinds=tuple(Option(*choice) for choice in choice_labels(kind)),
-                text=text,
+                text=text.name,
                 moment=moment,
                 owner=other.OWNER or "",
                 me=context.caller.email,

@@ -34,10 +34,9 @@ from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.doubles import double_notice, double_of, same_value_notice
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
 from crm_core.web.pages.records.forms import RecordForm, Values
-from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.merging import Merge
 from crm_core.web.pages.records.picking import Picks, resolved
-from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
+from crm_core.web.pages.records.queries import access_of, document_of, full_text, record_type_of
 from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.sentences import with_article
 from crm_core.web.pages.records.timeline_entries import kind_of, moment_of

@@ -16,6 +16,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Option
+from crm_core.web.pages.records.cells import first_of_kind
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup, field_of
 from crm_core.web.pages.records.form_rows import (
     Readings,
@@ -159,7 +160,7 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
 
     def _with_currency(self, patch: dict[str, Any], readings: Readings) -> Iterator[Finding]:
         """Write the currency of a typed amount into the patch; the finding that it names another than its field."""
-        field = next((member for member in self.type.members if member.kind == "currency"), None)
+        field = first_of_kind(self.type, "currency")
         amounts = {at: found for at, (member, found) in readings.items() if member.kind == "decimal" and found.value}
         if field is None or not amounts:
             return

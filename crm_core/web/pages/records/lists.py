@@ -26,12 +26,11 @@ from crm_core.web.pages.page_answers import page, page_of_parts, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.boards import board
 from crm_core.web.pages.records.cells import CellRenderer, is_picked
-from crm_core.web.pages.records.limits import full_text
 from crm_core.web.pages.records.list_columns import COLUMNS, own_columns
 from crm_core.web.pages.records.list_head import ListState, head_of
 from crm_core.web.pages.records.list_view import ListParts, ListPlace
 from crm_core.web.pages.records.picking import TEXT, resolved, shown_value
-from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
+from crm_core.web.pages.records.queries import access_of, full_text, list_parameters, record_type_of
 from crm_core.web.pages.records.row_cache import Rows
 from crm_core.web.pages.records.views import address_of, counts_of, in_address, open_ones
 
@@ -141,8 +140,7 @@ class _List:
         """The value of a filter as readers know it: a name for a record or colleague, a time as it is called now."""
         value = self._parameters[name]
         if name == _SINCE:
-            moment = self._context.formats.moment(from_input(value))
-            return moment.short if moment else value
+            return self._context.formats.moment(from_input(value)).short
         member = self._type.member(name)
         return await shown_value(self._cells, member, value) if is_picked(member) else value
 

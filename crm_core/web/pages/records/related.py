@@ -21,7 +21,7 @@ from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CellRenderer, currency_in, day_member, mark_of
-from crm_core.web.pages.records.queries import access_of, records_of
+from crm_core.web.pages.records.queries import TypeRows, access_of, records_of
 from crm_core.web.pages.records.timeline_entries import moment_of
 
 _SHOWN: Final = 5  # records of each type
@@ -163,14 +163,13 @@ async def _sales(context: PageContext, other: RecordType, pipeline: Pipeline, ab
 
 async def _rows(context: PageContext, other: RecordType, about: dict[str, str]) -> Sequence[Row]:
     """Every record that refers to one: read themselves if they are few, else found among the rows of all."""
-    access, ((member, value),) = access_of(context, other.NAME), about.items()
-    figures = context.services.records.figures
-    kind = figures.type_of(access.shape)
-    listing = await context.services.records.reads.list(access, {**about, "limit": str(MAX_LIMIT)})
+    of_type, ((member, value),) = TypeRows(context, other), about.items()
+    parameters = {**about, "limit": str(MAX_LIMIT)}
+    listing = await context.services.records.reads.list(access_of(context, other.NAME), parameters)
     if listing.next_cursor is None:
-        return kind.rows([document.body for document in listing.documents])
-    value_of = kind.value(member)
-    return await chosen_in_turns(await figures.rows(access), lambda row: value_of(row) == value)
+        return of_type.kind.rows([document.body for document in listing.documents])
+    value_of = of_type.value(member)
+    return await chosen_in_turns(await of_type.all(), lambda row: value_of(row) == value)
 
 
 def _open_title(context: PageContext, other: RecordType) -> str:

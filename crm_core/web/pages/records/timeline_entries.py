@@ -17,7 +17,7 @@ from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CORE_LABELS, CellRenderer
+from crm_core.web.pages.records.cells import CORE_LABELS, CellRenderer, first_of_kind
 from crm_core.web.pages.records.queries import access_of, records_of
 
 SHOWN: Final = 30
@@ -57,7 +57,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     icon: str
     who: str
     verb: str
-    at: Moment | None
+    at: Moment
     moment: str
     href: str = ""
     name: str = ""
@@ -78,7 +78,8 @@ def look_of(record_type: RecordType) -> str:
 
 def moment_of(record_type: RecordType) -> str | None:
     """The member that says when a record happened; None if its records have no such time."""
-    return next((member.name for member in record_type.members if member.kind == "moment"), None)
+    member = first_of_kind(record_type, "moment")
+    return None if member is None else member.name
 
 
 async def changes_of(
@@ -191,15 +192,16 @@ async def referring(
 
 def kind_of(context: PageContext, record_type: RecordType, record: Mapping[str, Any]) -> str:
     """The kind of a note, call or meeting: the label of its first choice; without one, its type."""
-    choices = (one for one in record_type.members if one.kind == "choice")
-    labels = (dict(choice_labels(one)).get(record.get(one.name, ""), "") for one in choices)
-    return next(labels, "") or context.singular_of(record_type)
+    choice = first_of_kind(record_type, "choice")
+    label = dict(choice_labels(choice)).get(record.get(choice.name, "")) if choice else None
+    return label or context.singular_of(record_type)
 
 
 async def _said(context: PageContext, other: RecordType, record: dict[str, Any], at: str) -> TimelineEntry:
     """A note, call or meeting, at the time that it has."""
     kind = kind_of(context, other, record)
-    text = next((record[member.name] or "" for member in other.members if member.kind == "paragraphs"), "")
+    member = first_of_kind(other, "paragraphs")
+    text = (record[member.name] if member else None) or ""
     written = context.formats.moment(record["created_at"])
     later = abs(from_wire(record["created_at"]) - from_wire(at)) >= timedelta(days=1)
     entry = await _of(context, other, record, look="said", icon="page", by="created_by", at="created_at")
@@ -211,7 +213,7 @@ async def _said(context: PageContext, other: RecordType, record: dict[str, Any],
         at=context.formats.moment(at),
         moment=at,
         text=text,
-        added=gettext("added {day}", day=written.short) if later and written else "",
+        added=gettext("added {day}", day=written.short) if later else "",
     )
 
 
