@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from markupsafe import Markup
 
 from crm_core.language import gettext, label_of
 from crm_core.model.modules import ModuleState
+from crm_core.records.list_query import Parameters
 from crm_core.web.pages.layout.frame import (
     FrameParts,
     MenuGroup,
@@ -20,7 +22,15 @@ from crm_core.web.pages.layout.frame import (
 )
 from crm_core.web.pages.layout.parts import PageNotice
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.open_counts import OpenCount, open_count
+from crm_core.web.pages.records.queries import total_of
+
+
+class OpenCount(NamedTuple):
+    """A number of records; ``due``: it is of those that the user has to do by today."""
+
+    number: int
+    due: bool = False
+
 
 Counted = tuple[ModuleState, OpenCount | None]
 """A module with its count, if it has one."""
@@ -29,7 +39,7 @@ Counted = tuple[ModuleState, OpenCount | None]
 async def frame_of(context: PageContext, current: str) -> FrameParts:
     """The frame of a signed-in user's page."""
     caller, scheme, notices = context.caller, scheme_of(context.branding), tuple(_notices(context))
-    modules = [(state, await _count(context, state.module.name)) for state in _visible(context)]
+    modules = [(state, await _open_count(context, state.module.name)) for state in _visible(context)]
     counts = tuple(count for _, count in modules)
     key = (caller.role, caller.assignment, caller.name, current, scheme, counts, notices)
 
@@ -65,9 +75,26 @@ def _visible(context: PageContext) -> Iterator[ModuleState]:
             yield state
 
 
-async def _count(context: PageContext, module: str) -> OpenCount | None:
+async def _open_count(context: PageContext, module: str) -> OpenCount | None:
+    """My tasks that are due, the open records of a type with a PIPELINE, all records of any other type.
+
+    Only indexes are read, and a backend may cache the answer until a record of the type changes.
+    """
     record_type = context.services.registry.record_types.get(module)
-    return await open_count(context, record_type) if record_type else None
+    if record_type is None:
+        return None
+    due, pipeline, caller = record_type.DUE, record_type.PIPELINE, context.caller
+    if record_type.OWNER and due and due.done:
+        me = tuple(filter(None, (caller.email, caller.name)))
+        today = context.formats.now.date().isoformat()
+        mine: Parameters = {record_type.OWNER: me, due.done: "false", f"{due.day}.lte": today}
+        return OpenCount(await total_of(context, module, mine), due=True)
+    if pipeline:
+        ended = pipeline.won + pipeline.lost
+        stages = (value for value, _ in record_type.member(pipeline.stage).choices if value not in ended)
+        # One by one: the number of rows with one value is in an index, that of several has to be gathered.
+        return OpenCount(sum([await total_of(context, module, {pipeline.stage: one}) for one in stages]))
+    return OpenCount(await context.services.records.count(context.tenant, module))
 
 
 def _menu(context: PageContext, shown: list[Counted]) -> tuple[MenuGroup, ...]:

@@ -12,7 +12,6 @@ from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
 from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
 from crm_core.web.pages.records import (
-    archiving,
     boards,
     bulk,
     choices,
@@ -21,9 +20,7 @@ from crm_core.web.pages.records import (
     erasing,
     importing,
     lists,
-    quick_edit,
-    typed_echo,
-    undoing,
+    one_click,
     views,
 )
 from crm_core.web.pages.records.import_file import MOST_BYTES
@@ -88,7 +85,7 @@ ROUTES: Final = (
     _get("/{module}", lists.listed, _SEE),
     _get("/{module}/export.csv", lists.exported, _EXPORT),
     _get("/{module}/board", boards.board, _SEE),
-    _get("/{module}/reading", typed_echo.echo, _SEE),
+    _get("/{module}/reading", choices.reading, _SEE),
     _get("/{module}/choices", choices.choices, _SEE),
     _post("/{module}/bulk", bulk.asking, _UPDATE),
     _post("/{module}/bulk/set", bulk.set_many, _UPDATE),
@@ -108,10 +105,10 @@ ROUTES: Final = (
     _get("/{module}/{id}", details.detail, _SEE),
     _get("/{module}/{id}/edit", edits.editing, _UPDATE),
     _post("/{module}/{id}/edit", edits.edited, _UPDATE, keeps=True),
-    _post("/{module}/{id}/undo", undoing.undo, _UPDATE),
-    _post("/{module}/{id}/archive", archiving.archive, _DELETE),
-    _post("/{module}/{id}/restore", archiving.restore, _DELETE),
+    _post("/{module}/{id}/undo", one_click.undo, _UPDATE),
+    _post("/{module}/{id}/archive", one_click.archive, _DELETE),
+    _post("/{module}/{id}/restore", one_click.restore, _DELETE),
     _get("/{module}/{id}/erase", erasing.asking, ERASE),
     _post("/{module}/{id}/erase", erasing.erased, ERASE),
-    _post("/{module}/{id}/set", quick_edit.set_one, _UPDATE),
+    _post("/{module}/{id}/set", one_click.set_one, _UPDATE),
 )

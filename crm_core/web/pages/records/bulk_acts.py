@@ -18,8 +18,8 @@ from crm_core.web.pages.layout.labels import choice_labels, member_label, within
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field, is_optional
+from crm_core.web.pages.records.one_click import before_of
 from crm_core.web.pages.records.typed_values import separate_texts
-from crm_core.web.pages.records.undoing import before_of
 
 ADD, REMOVE, NOTHING = "form:with", "form:without", "form:nothing"
 _KINDS: Final = ("choice", "flag", "texts")

@@ -1,4 +1,4 @@
-"""The pickers of a form: the names that they show, what their script fetches, and a new record made on the way."""
+"""For the scripts of forms: the matches of a picker, a new record made on the way, and how a text is read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from msgspec.structs import replace
 
 from crm_core.errors import InvalidRecord, NotFound
 from crm_core.language import gettext
+from crm_core.model.currencies import CURRENCIES
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import CellRenderer, is_picked
-from crm_core.web.pages.records.forms import RecordForm
+from crm_core.web.pages.records.forms import RecordForm, field_member
 from crm_core.web.pages.records.picking import Picks, matches_of, shown_value
 from crm_core.web.pages.records.queries import access_of, record_type_of
+from crm_core.web.pages.records.typed_values import read
 from crm_core.workspace import require
 
 _LONGEST: Final = 200
@@ -58,6 +60,21 @@ async def created_quickly(context: PageContext, module: str) -> Response:
     except InvalidRecord as error:
         return _json({"errors": form.refused(error.errors).errors}, error.status)
     return _json({"value": written.id, "text": msgspec.json.decode(written.body)["name"]}, 201)
+
+
+async def reading(context: PageContext, module: str) -> Response:
+    """``{"text"}`` of the field that the address names: its value in full, both of an ambiguous text, or empty."""
+    member = field_member(record_type_of(context, module), request.args.get("field", ""))
+    if member is None:
+        raise NotFound(gettext("This form has no such field."))
+    currency = request.args.get("currency", "").upper()
+    known = currency if currency in CURRENCIES else None
+    found = read(member, request.args.get("text", ""), context.formats, known)
+    text = found.echo
+    if found.question:
+        *first, last = (option.text for option in found.question)
+        text = gettext("{readings} or {last}?", readings=", ".join(first), last=last)
+    return _json({"text": text})
 
 
 def _created(context: PageContext, member: Member) -> RecordType | None:

@@ -66,6 +66,12 @@ async def records_of(
     return [msgspec.json.decode(document.body) for document in listing.documents], listing.total or 0
 
 
+async def total_of(context: PageContext, record_type: str, parameters: Parameters) -> int:
+    """The number of records that a list with these parameters has. Raises AccessError, InvalidParameter."""
+    found = {**parameters, "limit": "1", "total": "true"}
+    return (await context.services.records.reads.list(access_of(context, record_type), found)).total or 0
+
+
 def list_parameters(shape: Shape, sent: Mapping[str, str]) -> dict[str, str]:
     """The parameters of the list among those of a page, without blank fields of the form."""
     if not sent:
