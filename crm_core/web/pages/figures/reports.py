@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Final
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -22,7 +21,7 @@ from crm_core.web.pages.figures.report import Report, ReportFilter
 from crm_core.web.pages.figures.sales import month_after, month_of
 from crm_core.web.pages.figures.sales_reports import Figure, SalesReports, sales_reports
 from crm_core.web.pages.layout.frame import title_of
-from crm_core.web.pages.layout.parts import PageLink, PeriodLink
+from crm_core.web.pages.layout.parts import PageLink, PeriodLink, with_query
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.picking import matches_of
@@ -89,7 +88,7 @@ async def _chosen(context: PageContext) -> str:
     if typed and "owner" not in named and owned and owned.OWNER:
         items = (await matches_of(context, owned.member(owned.OWNER), typed, 1)).items
         named |= {"owner": items[0].value} if items else {}
-    return f"/{MODULE}" + (f"?{urlencode(named)}" if named else "")
+    return with_query(f"/{MODULE}", named)
 
 
 def _types(context: PageContext) -> list[RecordType]:
@@ -165,7 +164,7 @@ class _Reports:
             ),
             path=path,
             periods=tuple(
-                PeriodLink(path + self._query(period=name), gettext(text), name == self._period)
+                PeriodLink(self._address(path, period=name), gettext(text), name == self._period)
                 for name, (_, text) in _PERIODS.items()
             ),
             period=self._period,
@@ -177,7 +176,7 @@ class _Reports:
             left_out=tuple(self._left_out(path)),
             figures=tuple(figure for each in self._sales[:1] for figure in each.figures),
             reports=tuple(made),
-            export=path + "/export.csv" + self._query()
+            export=self._address(f"{path}/export.csv")
             if context.may("reports.export") and any(one.csv for one in made)
             else "",
             filtered=bool(chosen.owner),
@@ -197,14 +196,14 @@ class _Reports:
                 n=self._context.formats.number(count),
                 currency=currency,
             )
-            yield PageLink(path + self._query(currency=currency), text)
+            yield PageLink(self._address(path, currency=currency), text)
 
-    def _query(self, **changes: str) -> str:
+    def _address(self, path: str, **changes: str) -> str:
+        """An address with the period, owner and currency of this page, some of them changed."""
         named = {
             "period": self._period if self._period != _USUAL else "",
             "owner": self._filter.owner,
             "currency": self._filter.currency if self._filter.currency != self._own else "",
             **changes,
         }
-        query = urlencode({name: value for name, value in named.items() if value})
-        return f"?{query}" if query else ""
+        return with_query(path, {name: value for name, value in named.items() if value})

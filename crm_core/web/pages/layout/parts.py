@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -19,6 +21,11 @@ class PageLink(msgspec.Struct, frozen=True):
 
     href: str
     text: str
+
+
+def with_query(path: str, parameters: Mapping[str, str]) -> str:
+    """The address of a page with these parameters; without a question mark if there are none."""
+    return f"{path}?{urlencode(parameters)}" if parameters else path
 
 
 class PeriodLink(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.sales import Sales
 from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
-from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.layout.parts import Mark, with_query
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import (
@@ -107,9 +107,7 @@ async def board(context: PageContext, module: str) -> Response:
         raise NotFound(gettext_noop("This module has no board."))
     if any(name.endswith(TEXT) for name in request.args):  # without script, or with a name that was not chosen
         picks = await resolved(context, record_type, request.args)
-        found = {name: value for name, value in picks.form.items() if not name.endswith(TEXT) and value != ""}
-        found |= {name: options[0].value for name, options in picks.questions.items() if options}
-        return redirect(context, f"/{module}/board" + (f"?{urlencode(found)}" if found else ""))
+        return redirect(context, with_query(f"/{module}/board", picks.address))
     return await page(context, "board.html", module, await _Board(context, record_type, record_type.LANES).view())
 
 
@@ -252,7 +250,7 @@ class _Board:
     def _here(self, **changes: str | None) -> str:
         """The address of this board with some parameters changed, None takes one away."""
         found = {name: value for name, value in {**self._sent, **changes}.items() if value is not None}
-        return f"{self._path}/board" + (f"?{urlencode(found)}" if found else "")
+        return with_query(f"{self._path}/board", found)
 
     def _listed(self, lane: str) -> str:
         """The list of a lane's records, with the filters that it knows."""

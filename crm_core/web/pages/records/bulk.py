@@ -29,7 +29,7 @@ from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.picking import Picks, resolved
 from crm_core.web.pages.records.queries import access_of, counted, list_parameters, record_type_of
-from crm_core.web.pages.records.views import address_of, in_address
+from crm_core.web.pages.records.views import address_of, in_query
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
@@ -79,7 +79,7 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
         """The list that the selection was made in."""
         if self.came_from.startswith(f"{self.path}?"):
             return self.came_from
-        return address_of(self.context, self.type, in_address(self.context, self.type, dict(parse_qsl(self.query))))
+        return address_of(self.context, self.type, in_query(self.context, self.type, self.query))
 
     @property
     def records(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlencode
 
 import msgspec
 from markupsafe import Markup, escape
@@ -20,7 +19,7 @@ from crm_core.web.compression import compressed
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import PageFrame, PageParts, icon_of, title_of
 from crm_core.web.pages.layout.labels import as_phrase
-from crm_core.web.pages.layout.parts import PageLinks
+from crm_core.web.pages.layout.parts import PageLinks, with_query
 from crm_core.web.pages.layout.rights import action_label
 from crm_core.web.pages.page_answers import page, page_of_parts, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -54,7 +53,9 @@ async def listed(context: PageContext, module: str) -> Response:
     if record_type is None:
         return await _module_page(context, module)
     if any(name.endswith(TEXT) for name in request.args):
-        return redirect(context, await _chosen(context, record_type))
+        picks = await resolved(context, record_type, request.args)
+        unmatched = {name: typed for name, typed in picks.texts.items() if not picks.questions[name]}
+        return redirect(context, with_query(f"/{module}", picks.address | unmatched))
     if record_type.LANES and request.args.get("view") != "list" and not set(request.args) - {"q"}:
         return await board(context, module)
     choices = await context.services.records.list_views.of(context.tenant, context.caller, module)
@@ -66,15 +67,6 @@ async def _module_page(context: PageContext, module: str) -> Response:
     rights = [action_label(key) for key in state.module.features if key in context.keys]
     view = ModuleView(module=module, title=title_of(state), icon=icon_of(state), rights=as_phrase(rights, str.lower))
     return await page(context, "module.html", module, view)
-
-
-async def _chosen(context: PageContext, record_type: RecordType) -> str:
-    """The address of the list with the values of its pickers; a text that finds nothing stays a text."""
-    picks = await resolved(context, record_type, request.args)
-    found = {name: value for name, value in picks.form.items() if not name.endswith(TEXT) and value != ""}
-    for name, typed in picks.texts.items():
-        found[name] = next((option.value for option in picks.questions[name]), typed)
-    return f"/{record_type.NAME}?{urlencode(found)}" if found else f"/{record_type.NAME}"
 
 
 async def exported(context: PageContext, module: str) -> Answer:

@@ -54,6 +54,12 @@ class Picks(NamedTuple):
     questions: Mapping[str, tuple[Option, ...]]
     searches: bool
 
+    @property
+    def address(self) -> dict[str, str]:
+        """The parameters of an address for a form of filters: of a text that was not chosen, its first match."""
+        found = {name: value for name, value in self.form.items() if not name.endswith(TEXT) and value != ""}
+        return found | {name: options[0].value for name, options in self.questions.items() if options}
+
 
 async def matches_of(context: PageContext, member: Member, text: str, most: int = MOST) -> Matches:
     """The records or colleagues that a text finds; those changed last if it is empty. Raises AccessError."""

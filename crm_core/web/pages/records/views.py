@@ -11,14 +11,15 @@ from crm_core.language import gettext, localized
 from crm_core.model.list_views import ListChoices, SavedView
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.browser import Response, request
-from crm_core.web.pages.layout.parts import failure
+from crm_core.web.pages.layout.parts import failure, with_query
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.list_columns import COLUMNS, known_columns, own_columns
 from crm_core.web.pages.records.list_view import Tab
-from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of
+from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of, total_of
 
 _ARCHIVED: Final = "archived"
+_LONGEST: Final = 8192  # of a query
 _MOST_COUNTED: Final = 10_000
 """Records of a type up to which saved views have counts; in longer lists each count takes too long."""
 
@@ -29,6 +30,11 @@ def in_address(context: PageContext, record_type: RecordType, sent: Mapping[str,
     if columns := known_columns(record_type, sent.get(COLUMNS, "").split(",")):
         found[COLUMNS] = ",".join(columns)
     return found
+
+
+def in_query(context: PageContext, record_type: RecordType, query: str) -> dict[str, str]:
+    """The same of a saved view, or of a form that sends the query of its list along."""
+    return in_address(context, record_type, dict(parse_qsl(query[:_LONGEST])))
 
 
 def open_ones(record_type: RecordType) -> dict[str, str]:
@@ -45,8 +51,7 @@ def names_the_list(record_type: RecordType) -> bool:
 def address_of(context: PageContext, record_type: RecordType, parameters: Mapping[str, str]) -> str:
     """The address of a list."""
     query = {**({"view": "list"} if names_the_list(record_type) else {}), **parameters}
-    path = f"{context.root}/{record_type.NAME}"
-    return f"{path}?{urlencode(query)}" if query else path
+    return with_query(f"{context.root}/{record_type.NAME}", query)
 
 
 async def counts_of(context: PageContext, record_type: RecordType, choices: ListChoices) -> tuple[str, ...]:
@@ -56,7 +61,7 @@ async def counts_of(context: PageContext, record_type: RecordType, choices: List
     if undone := open_ones(record_type):
         found.append(await _count(context, record_type, undone))
     for view in choices.views:
-        query = in_address(context, record_type, dict(parse_qsl(view.query)))
+        query = in_query(context, record_type, view.query)
         found.append(await _count(context, record_type, query) if total <= _MOST_COUNTED else "")
     archived = await context.services.records.count(context.tenant, record_type.NAME, archived=True)
     return (*found, context.formats.number(archived))
@@ -79,7 +84,7 @@ def tabs_of(
     if undone:
         yield Tab(gettext("Open"), address_of(context, record_type, undone), live and only_open, next(number))
     for view in choices.views:
-        query = in_address(context, record_type, dict(parse_qsl(view.query)))
+        query = in_query(context, record_type, view.query)
         yield Tab(view.name, address_of(context, record_type, query), view is current, next(number))
     only = {_ARCHIVED: "true"}
     yield Tab(gettext("Archived"), address_of(context, record_type, only), archived and current is None, next(number))
@@ -89,32 +94,29 @@ def current_view(
     context: PageContext, record_type: RecordType, parameters: Mapping[str, str], choices: ListChoices
 ) -> SavedView | None:
     """The saved view that the list shows; None if it shows none of them exactly."""
-    for view in choices.views:
-        if in_address(context, record_type, dict(parse_qsl(view.query))) == dict(parameters):
-            return view
-    return None
+    shown = dict(parameters)
+    return next((one for one in choices.views if in_query(context, record_type, one.query) == shown), None)
 
 
 async def _count(context: PageContext, record_type: RecordType, parameters: Mapping[str, str]) -> str:
     """How many records a view has; empty if its filters are no longer valid, as after an update of a plugin."""
     wanted = {name: value for name, value in parameters.items() if name not in (COLUMNS, "sort")}
-    access = access_of(context, record_type.NAME)
     try:
-        listing = await context.services.records.reads.list(access, {**wanted, "limit": "1", "total": "true"})
+        return context.formats.number(await total_of(context, record_type.NAME, wanted))
     except InvalidParameter:
         return ""
-    return context.formats.number(listing.total or 0)
 
 
 async def save(context: PageContext, module: str) -> Response:
     """Save the filters, sort and columns of the list as a view."""
     record_type, form = record_type_of(context, module), await request.form
-    parameters = in_address(context, record_type, dict(parse_qsl(form.get("query", "")[:8192])))
+    parameters = in_query(context, record_type, form.get("query", ""))
     stored = await context.services.records.list_views.of(context.tenant, context.caller, module)
     if stored.columns and COLUMNS not in parameters:
         parameters[COLUMNS] = ",".join(stored.columns)
     try:
-        await context.services.records.reads.list(access_of(context, module), _first(parameters))
+        wanted = {name: value for name, value in parameters.items() if name != COLUMNS}
+        await context.services.records.reads.list(access_of(context, module), {**wanted, "limit": "1"})
         view = await context.services.records.list_views.save(
             context.tenant, context.caller, module, form.get("name", ""), urlencode(parameters)
         )
@@ -128,7 +130,7 @@ async def remove(context: PageContext, module: str) -> Response:
     record_type, form = record_type_of(context, module), await request.form
     name = form.get("name", "")
     await context.services.records.list_views.remove(context.tenant, context.caller, module, name)
-    parameters = in_address(context, record_type, dict(parse_qsl(form.get("query", "")[:8192])))
+    parameters = in_query(context, record_type, form.get("query", ""))
     return redirect(context, address_of(context, record_type, parameters), gettext("View {name} removed", name=name))
 
 
@@ -145,13 +147,9 @@ async def choose_columns(context: PageContext, module: str) -> Response:
     own = "form:reset" in form or tuple(columns) == own_columns(record_type)
     chosen = () if own else tuple(columns)
     await context.services.records.list_views.set_columns(context.tenant, context.caller, module, chosen)
-    parameters = in_address(context, record_type, dict(parse_qsl(form.get("query", "")[:8192])))
+    parameters = in_query(context, record_type, form.get("query", ""))
     parameters.pop(COLUMNS, None)
     return redirect(context, address_of(context, record_type, parameters), gettext("Columns saved"))
-
-
-def _first(parameters: Mapping[str, str]) -> dict[str, str]:
-    return {**{name: value for name, value in parameters.items() if name != COLUMNS}, "limit": "1"}
 
 
 async def _refused(context: PageContext, record_type: RecordType, error: CrmError, name: str, query: str) -> Response:
