@@ -125,14 +125,14 @@ def test_a_stale_version_is_sent_again_with_min_version() -> None:
 
 def test_a_limited_attempt_shows_no_check_as_passed() -> None:
     """Past the limit of its source an attempt stands for several, which may have failed at different checks."""
-    words = {check.word for check in checks_of(entry(error_code="rate_limited", seq=None), "eu1")}
+    words = {check.mark.text for check in checks_of(entry(error_code="rate_limited", seq=None), "eu1")}
     assert words == {"Not reached"}
 
 
 @pytest.mark.parametrize("code", [*sorted({*CODES} - {*FAULTS}), "password_required"])
 def test_checks_of_an_attempt(code: str) -> None:
     """An attempt has sixteen checks: passed ones, at most one failed, and none reached after it."""
-    words = [check.word for check in checks_of(entry(error_code=code, seq=None), "eu1")]
+    words = [check.mark.text for check in checks_of(entry(error_code=code, seq=None), "eu1")]
     assert len(words) == 16
     failed = words.index("Failed")
     assert words == ["Passed"] * failed + ["Failed"] + ["Not reached"] * (15 - failed)
@@ -141,13 +141,13 @@ def test_checks_of_an_attempt(code: str) -> None:
 @pytest.mark.parametrize("code", FAULTS)
 def test_a_fault_in_a_verified_attempt_fails_no_check(code: str) -> None:
     """The attempt has a link of the chain, so the first nine checks passed; the others are unknown."""
-    words = [check.word for check in checks_of(entry(error_code=code, seq=5), "eu1")]
+    words = [check.mark.text for check in checks_of(entry(error_code=code, seq=5), "eu1")]
     assert words == ["Passed"] * 9 + ["Not reached"] * 7
 
 
 def test_an_applied_push_passed_every_check() -> None:
     """An applied push has passed all sixteen."""
-    assert {check.word for check in checks_of(entry(status="applied", revision=5, seq=1), "eu1")} == {"Passed"}
+    assert {check.mark.text for check in checks_of(entry(status="applied", revision=5, seq=1), "eu1")} == {"Passed"}
 
 
 def test_the_request_script_signs_what_the_receiver_verifies() -> None:

@@ -127,12 +127,11 @@ async def _last_sync(context: PageContext) -> SyncSummary:
     status = health["status"]
     reasons = [first_sentence(localized(reason)) for reason in health["reasons"]]
     doubtful = reasons or refused_last(health)
-    mark = SYNC_MARKS["doubtful" if status == "ok" and doubtful else status]
     push = ""
     if last is not None:
         push = gettext("{push} version {version}", push=section_label(last.payload_type), version=last.version)
     return SyncSummary(
-        mark=mark._replace(text=gettext(mark.text)),
+        mark=SYNC_MARKS["doubtful" if status == "ok" and doubtful else status].translated,
         cause=next(iter(reasons), "") if status in ("degraded", "stale") else "",
         push=push,
         at=None if last is None else context.formats.within(last.at),

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from crm_core.language import gettext
+
 
 class Option(NamedTuple):
     """An option of a select."""
@@ -50,6 +52,11 @@ class Mark(NamedTuple):
     tone: str
     icon: str
     text: str
+
+    @property
+    def translated(self) -> Mark:
+        """A constant with its word in the current language."""
+        return self._replace(text=gettext(self.text))
 
 
 class PageLinks(msgspec.Struct, frozen=True, kw_only=True):

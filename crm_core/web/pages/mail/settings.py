@@ -11,7 +11,7 @@ from crm_core.language import gettext, gettext_noop, localized
 from crm_core.mail import DeliveryError, Step, delivery_test
 from crm_core.model.presentation import MailSettings
 from crm_core.web.pages.browser import Response
-from crm_core.web.pages.layout.parts import Fact, Mark
+from crm_core.web.pages.layout.parts import Fact, Mark, PageNotice, failure
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -29,20 +29,16 @@ _SECURITY: Final = {"starttls": "STARTTLS", "tls": "TLS", "none": gettext_noop("
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of a test: its steps, and once it has ended the outcome. ``reply``: the server's own words."""
+    """The state of a test: its steps, and once it has ended a notice. ``reply``: the server's own words."""
 
     steps: tuple[Mark, ...]
-    tone: str = ""
-    icon: str = ""
-    title: str = ""
-    text: str = ""
+    notice: PageNotice | None = None
     reply: str = ""
 
 
 class MailView(msgspec.Struct, frozen=True, kw_only=True):
     """The page of the mail settings."""
 
-    sub: str
     note: str
     facts: tuple[Fact, ...]
     to: str
@@ -76,19 +72,12 @@ async def _results(context: PageContext, sender: EmailSender) -> AsyncIterator[R
             if step != "accepted":
                 yield Result(steps=_marks(planned, done, "info", "sync"))
     except DeliveryError as error:
-        marks = _marks(planned, done, "bad", "x")
-        yield Result(
-            steps=marks,
-            tone="bad",
-            icon="alert",
-            title=gettext(error.what),
-            text=gettext(error.fix),
-            reply=localized(error.response),
-        )
+        notice = failure(gettext(error.what), gettext(error.fix))
+        yield Result(steps=_marks(planned, done, "bad", "x"), notice=notice, reply=localized(error.response))
         return
-    marks = _marks(planned, done, "ok", "check")
     text = gettext("The server accepted the email to {email}. Check that mailbox.", email=context.caller.email)
-    yield Result(steps=marks, tone="ok", icon="check", title=gettext("It works."), text=text)
+    notice = PageNotice(tone="ok", icon="check", title=gettext("It works."), text=text)
+    yield Result(steps=_marks(planned, done, "ok", "check"), notice=notice)
 
 
 def _marks(planned: tuple[Step, ...], done: int, tone: str, icon: str) -> tuple[Mark, ...]:
@@ -105,7 +94,6 @@ def _view(context: PageContext, sender: EmailSender, result: Result | None) -> M
         else ""
     )
     return MailView(
-        sub=gettext("The server that sends the emails of this workspace"),
         note=note,
         facts=tuple(_facts(*found)) if found else (),
         to=context.caller.email,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core.errors import Finding, InvalidRecord, RevisionMismatch
+from crm_core.errors import RevisionMismatch
 from crm_core.language import gettext
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
@@ -19,6 +19,7 @@ from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field, is_optional
 from crm_core.web.pages.records.one_click import before_of
+from crm_core.web.pages.records.sentences import not_chosen
 from crm_core.web.pages.records.typed_values import separate_texts
 
 ADD, REMOVE, NOTHING = "form:with", "form:without", "form:nothing"
@@ -69,7 +70,7 @@ def patch_of(member: Member, form: Mapping[str, str]) -> PatchOf:
     elif member.kind == "flag" and value in ("true", "false"):
         value = value == "true"
     elif value not in dict(choice_labels(member)):
-        raise _lacking(member.name, gettext("Choose a value for {label}.", label=within_sentence(member)))
+        raise not_chosen(member.name, gettext("Choose a value for {label}.", label=within_sentence(member)))
 
     async def patch(_document: Document) -> dict[str, Any]:
         return {member.name: value}
@@ -93,7 +94,7 @@ def undoing(context: PageContext, access: RecordAccess, revisions: Mapping[str, 
 def _texts(member: Member, form: Mapping[str, str]) -> PatchOf:
     added, removed = (separate_texts(form.get(name, ""), ()) for name in (ADD, REMOVE))
     if not added and not removed:
-        raise _lacking(ADD, gettext("Enter {label} to add or to remove.", label=within_sentence(member)))
+        raise not_chosen(ADD, gettext("Enter {label} to add or to remove.", label=within_sentence(member)))
     gone = {text.casefold() for text in removed}
 
     async def patch(document: Document) -> dict[str, Any]:
@@ -103,7 +104,3 @@ def _texts(member: Member, form: Mapping[str, str]) -> PatchOf:
         return {member.name: [*others, *(text for text in added if text.casefold() not in known)]}
 
     return patch
-
-
-def _lacking(name: str, message: str) -> InvalidRecord:
-    return InvalidRecord(message, errors=[Finding(f"/{name}", "not_chosen", message)])

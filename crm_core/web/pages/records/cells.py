@@ -144,10 +144,9 @@ class CellRenderer:
             mark = mark_of(member, value)
             return Cell(member_label(member), mark.text, self._parts.badge(mark), mark)
         if member.kind == "flag":
-            mark = _YES if value else _NO
-            mark = mark._replace(text=gettext(mark.text))
             if member.name == self.ticks:
                 return Cell(member_label(member), "", self.tick(record))
+            mark = (_YES if value else _NO).translated
             return Cell(member_label(member), mark.text, self._parts.badge(mark))
         if member.kind == "texts":
             return Cell(member_label(member), ", ".join(value), self._parts.tags(tuple(value)), None, tuple(value))

@@ -40,13 +40,12 @@ from crm_core.web.pages.records.queries import access_of, document_of, full_text
 from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.sentences import with_article
 from crm_core.web.pages.records.timeline_entries import kind_of, moment_of
+from crm_core.web.pages.records.typed_values import entries_of
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
 _ANYWAY: Final = "form:anyway"
-_UNPROCESSABLE: Final = 422
-_CONFLICT: Final = 409
 _KEEPING: Final = (RecordError, LimitReached, SubscriptionSuspended, ServerError)
 """Refusals that come back with the form, so that nothing typed is lost."""
 
@@ -162,14 +161,14 @@ class SentForm(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, stored: RecordForm, form: MultiDict[str, str]) -> SentForm:
         """The form as it was sent; a field for which theirs was picked has theirs."""
-        mine, base = stored.sent(form).values, _unpacked(form.get("form:base", ""), stored)
+        mine, base = stored.sent(form).values, stored.known(entries_of(form.get("form:base", "")))
         picks = {name: form.get(f"form:pick:{name}", "") for name in mine}
         mine |= {name: base[name] for name, picked in picks.items() if picked == "theirs"}
         wanted = form.get("form:decide", "").split()
         return cls(
             mine=mine,
             base=base,
-            was=_unpacked(form.get("form:was", ""), stored) if wanted else base,
+            was=stored.known(entries_of(form.get("form:was", ""))) if wanted else base,
             picks=picks,
             open=tuple(name for name in wanted if not picks.get(name)),
             revision=form.get("revision", ""),
@@ -236,7 +235,7 @@ async def _page(
         crumbs=tuple(crumbs),
         id=record["id"] if record else "",
         revision=record["revision"] if record else 0,
-        base=_packed(form.stored) if record else "",
+        base=msgspec.json.encode(form.stored).decode() if record else "",
         action=f"{here}/edit" if record else f"{path}/new",
         cancel=back or here,
         back=back,
@@ -252,7 +251,7 @@ async def _page(
         conflict=conflict,
         draft=f"{request.full_path} {record.get('revision', 0)}",
     )
-    status = error.status if error else _UNPROCESSABLE if problem else _CONFLICT if conflict else 200
+    status = error.status if error else 422 if problem else 409 if conflict else 200
     return await page(context, "edit.html", module, view, status)
 
 
@@ -273,16 +272,3 @@ async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> P
 
 def _form_of(context: PageContext, record_type: RecordType, document: Document) -> RecordForm:
     return RecordForm.of(record_type, msgspec.json.decode(document.body), context.formats)
-
-
-def _unpacked(text: str, form: RecordForm) -> Values:
-    """The values that the user started from, as the form sent them back; anything else counts as blank."""
-    try:
-        found = msgspec.json.decode(text, type=dict[str, str])
-    except msgspec.DecodeError:
-        found = {}
-    return form.known(found)
-
-
-def _packed(values: Values) -> str:
-    return msgspec.json.encode(values).decode()

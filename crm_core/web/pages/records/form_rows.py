@@ -71,7 +71,7 @@ def sent_rows(member: Member, form: MultiDict[str, str], regional: RegionalForma
     removed = form.get(REMOVE, "")
     numbers = [at for at in dict.fromkeys(form.getlist(member.name)) if removed != f"{member.name}.{at}"]
     rows = [
-        {one.name: _sent(form, f"{member.name}.{at}.{one.name}") for one in member.members}
+        {one.name: sent_text(form, f"{member.name}.{at}.{one.name}") for one in member.members}
         for at in numbers[: most + 1]
     ]
     count, untouched = len(rows), blank_row(member, regional)
@@ -119,5 +119,6 @@ def read_rows(
     return found, readings
 
 
-def _sent(form: MultiDict[str, str], name: str) -> str:
+def sent_text(form: MultiDict[str, str], name: str) -> str:
+    """The text of a field; the answer to a question about it replaces it."""
     return form.get(f"form:reading:{name}", form.get(name, "")).replace("\r\n", "\n")

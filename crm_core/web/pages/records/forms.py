@@ -28,6 +28,7 @@ from crm_core.web.pages.records.form_rows import (
     rows_of,
     rows_text,
     sent_rows,
+    sent_text,
     stored_rows,
 )
 from crm_core.web.pages.records.sentences import sentence_of
@@ -94,7 +95,7 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
                 entries = {key.strip(): value for key, value in pairs if key.strip()}
                 values[name] = entries_text(dict(islice(entries.items(), self._most(member) + 1)))
             else:
-                values[name] = form.get(f"form:reading:{name}", form.get(name, "")).replace("\r\n", "\n")
+                values[name] = sent_text(form, name)
         return replace(self, values=values, blanks=blanks)
 
     def refused(self, findings: Iterable[Finding]) -> RecordForm:

@@ -20,6 +20,7 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import RecordForm, field_member, leaves
 from crm_core.web.pages.records.import_file import EXTERNAL_ID, ImportFile
 from crm_core.web.pages.records.queries import access_of, records_of
+from crm_core.web.pages.records.sentences import not_chosen
 
 CHUNK: Final = 100
 _SHOWN: Final = 60  # characters of a cell in the sentence about it
@@ -129,7 +130,7 @@ class RowImport:
             except (InvalidParameter, AccessError):
                 continue
             if len(found) > 1:
-                raise _refused(
+                raise not_chosen(
                     member.name,
                     gettext(
                         "Several {records} are named “{text}”. Use the external ID.",
@@ -139,7 +140,7 @@ class RowImport:
                 )
             if found:
                 return str(found[0]["id"])
-        raise _refused(
+        raise not_chosen(
             member.name,
             gettext("There is no {record} “{text}”.", record=self._context.singular_of(other), text=text),
         )
@@ -151,7 +152,7 @@ class RowImport:
         except InvalidParameter:  # no address: the batch refuses it with its own sentence
             return {}
         if len(found) > 1:
-            raise _refused(
+            raise not_chosen(
                 self._key, gettext("Several records have the address {email}. Use the external ID.", email=email)
             )
         return {"id": found[0]["id"]} if found else {}
@@ -186,7 +187,3 @@ def _sentence(form: RecordForm, name: str, error: str) -> str:
         return f"{label}: {error}"
     shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
     return gettext("{label} “{text}”: {error}", label=label, text=shown, error=error)
-
-
-def _refused(name: str, message: str) -> InvalidRecord:
-    return InvalidRecord(message, errors=[Finding(f"/{name}", "not_chosen", message)])

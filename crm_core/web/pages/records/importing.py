@@ -174,58 +174,44 @@ async def _outcomes(context: PageContext, record_type: RecordType, sent: Sent) -
         stopped = reason_in_words(context.workspace, error.detail)
         done = {row.line for row in results}
         results += [RowResult(line, "", "refused", stopped) for line, _ in sent.file.rows if line not in done]
-    counts = Counter(row.outcome for row in results)
-    title = gettext(
-        "{created} created, {updated} updated",
-        created=counted(context, record_type, counts["created"]),
-        updated=number(counts["updated"]),
-    )
-    refused = [row for row in results if row.outcome == "refused"]
-    if refused:
-        tone, icon = ("bad", "alert") if stopped else ("warn", "alert")
-        notice = PageNotice(tone=tone, icon=icon, title=_refused(title, number(len(refused))), text=stopped)
-    else:
-        notice = PageNotice(tone="ok", icon="check", title=f"{title}.")
-    yield await _finished(context, notice, sent, refused, len(results))
+    title = gettext("{created} created, {updated} updated", **_written(context, record_type, results))
+    yield await _ended(context, sent, results, title, text=stopped, tone="bad" if stopped else "warn")
 
 
 async def _previewed(
     context: PageContext, record_type: RecordType, sent: Sent, results: Sequence[RowResult]
 ) -> ImportOutcome:
-    counts, number = Counter(row.outcome for row in results), context.formats.number
-    refused = [row for row in results if row.outcome == "refused"]
-    title = gettext(
-        "{created} would be created, {updated} updated",
-        created=counted(context, record_type, counts["created"]),
-        updated=number(counts["updated"]),
-    )
-    if not refused:
-        return await _finished(context, PageNotice(tone="ok", icon="check", title=f"{title}."), sent, (), len(results))
-    title = _refused(title, number(len(refused)))
+    title = gettext("{created} would be created, {updated} updated", **_written(context, record_type, results))
     text = gettext("Correct the file, or import the other rows and correct these later.")
-    notice = PageNotice(tone="warn", icon="alert", title=title, text=text)
-    return await _finished(context, notice, sent, refused, len(results))
+    return await _ended(context, sent, results, title, text=text, tone="warn")
 
 
-async def _finished(
-    context: PageContext, notice: PageNotice, sent: Sent, refused: Sequence[RowResult], done: int
+def _written(context: PageContext, record_type: RecordType, results: Sequence[RowResult]) -> dict[str, str]:
+    """The numbers of rows that are not refused."""
+    counts = Counter(row.outcome for row in results)
+    created, updated = counted(context, record_type, counts["created"]), context.formats.number(counts["updated"])
+    return {"created": created, "updated": updated}
+
+
+async def _ended(
+    context: PageContext, sent: Sent, results: Sequence[RowResult], title: str, *, text: str, tone: str
 ) -> ImportOutcome:
+    """The outcome of all rows; ``text`` and ``tone`` are those of its notice if some are refused."""
+    refused, number = [row for row in results if row.outcome == "refused"], context.formats.number
+    notice = PageNotice(tone="ok", icon="check", title=f"{title}.")
+    if refused:
+        title = gettext("{title}, {n} refused.", title=title, n=number(len(refused)))
+        notice = PageNotice(tone=tone, icon="alert", title=title, text=text)
     more, messages = len(refused) - _SHOWN, [(row.line, row.message) for row in refused]
     return ImportOutcome(
         notice=notice,
-        done=done,
-        total=done,
-        accepted=done - len(refused),
+        done=len(results),
+        total=len(results),
+        accepted=len(results) - len(refused),
         refused=tuple(refused[:_SHOWN]),
-        more=gettext("{n} more rows were refused. The file of them has all.", n=context.formats.number(more))
-        if more > 0
-        else "",
+        more=gettext("{n} more rows were refused. The file of them has all.", n=number(more)) if more > 0 else "",
         failed=await asyncio.to_thread(failed_rows, sent.file, messages) if refused else "",
     )
-
-
-def _refused(title: str, count: str) -> str:
-    return gettext("{title}, {n} refused.", title=title, n=count)
 
 
 async def _page(

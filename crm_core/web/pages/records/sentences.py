@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from crm_core.errors import Finding
+from crm_core.errors import Finding, InvalidRecord
 from crm_core.language import gettext, gettext_noop, localized
 from crm_core.plugin.member import Kind, Member
 from crm_core.web.pages.layout.formats import Formats
@@ -52,6 +52,11 @@ def sentence_of(finding: Finding, member: Member, typed: str, formats: Formats) 
     if member.kind == "choice":
         return gettext("Choose one of {choices}.", choices=", ".join(text for _, text in choice_labels(member)))
     return localized(_TYPED.get(member.kind) or finding.message)
+
+
+def not_chosen(name: str, message: str) -> InvalidRecord:
+    """The refusal of a field in which something has to be chosen or entered differently."""
+    return InvalidRecord(message, errors=[Finding(f"/{name}", "not_chosen", message)])
 
 
 def _is_own(finding: Finding) -> bool:

@@ -9,17 +9,16 @@ import msgspec
 from crm_core.language import gettext, ngettext
 from crm_core.model.log import LogEntry
 from crm_core.sync.checks import LAST_UNVERIFIED, Check, failed_check
+from crm_core.web.pages.layout.parts import Mark
 
 
 class AttemptCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A check of one attempt: passed, failed, or not reached."""
+    """A check of one attempt, with a mark that says whether it passed, failed or was not reached."""
 
     number: int
     title: str
+    mark: Mark
     detail: str = ""
-    tone: str
-    icon: str
-    word: str
     failed: bool = False
 
 
@@ -37,14 +36,12 @@ def checks_of(entry: LogEntry, instance: str) -> Iterator[AttemptCheck]:
     for check in Check:
         number, title = check.number, gettext(check.title)
         if check is failed:
-            yield AttemptCheck(number=number, title=title, tone="bad", icon="x", word=gettext("Failed"), failed=True)
+            yield AttemptCheck(number=number, title=title, mark=Mark("bad", "x", gettext("Failed")), failed=True)
         elif number <= last_passed:
-            detail = details.get(check, "")
-            yield AttemptCheck(
-                number=number, title=title, detail=detail, tone="ok", icon="check", word=gettext("Passed")
-            )
+            mark = Mark("ok", "check", gettext("Passed"))
+            yield AttemptCheck(number=number, title=title, mark=mark, detail=details.get(check, ""))
         else:
-            yield AttemptCheck(number=number, title=title, tone="idle", icon="minus", word=gettext("Not reached"))
+            yield AttemptCheck(number=number, title=title, mark=Mark("idle", "minus", gettext("Not reached")))
 
 
 def _applied(revision: int, changes: int) -> str:

@@ -155,7 +155,7 @@ def _sum(entry: LogEntry, checks: tuple[AttemptCheck, ...]) -> str:
         )
     if entry.error_code == RateLimited.code:
         return gettext("Not shown: over the limit of its source, all attempts get the same response")
-    passed, failed = sum(check.word == gettext("Passed") for check in checks), check_that_failed(entry)
+    passed, failed = sum(check.mark.tone == "ok" for check in checks), check_that_failed(entry)
     if failed is None:
         return gettext("{n} passed, then this instance failed", n=passed)
     return gettext(

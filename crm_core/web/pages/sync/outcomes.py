@@ -28,8 +28,7 @@ def refused_last(health: Mapping[str, Any]) -> bool:
 
 def outcome_of(status: str) -> Mark:
     """An outcome as a mark in the current language."""
-    mark = OUTCOMES[status]
-    return mark._replace(text=gettext(mark.text))
+    return OUTCOMES[status].translated
 
 
 def summary_of(entry: LogEntry) -> str:

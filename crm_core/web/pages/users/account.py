@@ -39,7 +39,6 @@ class Rights(msgspec.Struct, frozen=True):
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """The account page."""
 
-    sub: str
     name: str
     email: str
     role: str
@@ -101,7 +100,6 @@ def _view(context: PageContext, notice: PageNotice | None = None, errors: dict[s
     role = context.workspace.roles.get(caller.role)
     chosen = request.cookies.get(SCHEME, "")
     return AccountView(
-        sub=gettext("You, in this workspace"),
         name=caller.name,
         email=caller.email,
         role=label_of(role.title) if role else gettext("No role"),

@@ -25,7 +25,6 @@ from crm_core.web.pages.users.user_admin import PasswordLink, role_options, user
 class InviteView(msgspec.Struct, frozen=True, kw_only=True):
     """The invitation form."""
 
-    sub: str
     crumbs: tuple[PageLink, ...]
     problem: PageNotice | None
     fields: tuple[Field, ...]
@@ -79,7 +78,6 @@ async def _form(context: PageContext, form: Mapping[str, str], error: CrmError |
     emailed = gettext("We email the user a link. It works once and expires in {days} days.", days=INVITATION.days)
     shown = gettext("This workspace has no mail server yet. You get the link and pass it on yourself.")
     view = InviteView(
-        sub=gettext("The new user chooses a password through a link"),
         crumbs=(PageLink(f"{context.root}/users", gettext("Users")),),
         problem=problem,
         fields=fields,

@@ -16,7 +16,7 @@ from crm_core.language import gettext, gettext_noop, localized, ngettext
 from crm_core.model.times import from_wire
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.parts import Mark, Option, PageNotice, failure
+from crm_core.web.pages.layout.parts import Mark, Option, PageLink, PageNotice, failure
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -100,7 +100,7 @@ class TokensView(msgspec.Struct, frozen=True, kw_only=True):
     created: NewToken | None
     question: RevokeQuestion | None
     rows: tuple[TokenRow, ...]
-    other: Option | None
+    other: PageLink | None
     fields: tuple[Field, ...]
     columns: tuple[str, ...]
     records: tuple[ScopeRow, ...]
@@ -169,7 +169,7 @@ async def _page(
     errors = {finding.pointer.split("/")[1]: localized(finding.message) for finding in error.errors} if error else {}
     records, columns = tuple(_records(context, scopes)), tuple(gettext(_ACTIONS[one]) for one in _actions(context))
     sync = tuple(_box(context, scope, gettext(label), scopes) for scope, label in _SYNC.items())
-    other = Option(
+    other = PageLink(
         "?" if every else "?ended=true",
         gettext("Hide ended tokens") if every else gettext("Show {ended} ended", ended=ended),
     )
