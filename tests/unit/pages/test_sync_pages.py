@@ -21,7 +21,7 @@ from crm_core.web.pages.sync.attempts import status_of
 from crm_core.web.pages.sync.charts import PERIODS, SHOWN, chart_of, ticks_for
 from crm_core.web.pages.sync.diffs import diff_of, lines_of
 from crm_core.web.pages.sync.findings import findings_of, headline_of
-from crm_core.web.pages.sync.push_script import script
+from crm_core.web.pages.sync.push_template import script
 from crm_core.web.pages.sync.remedies import remedy_of
 
 NOW = datetime(2026, 11, 24, 8, 42, tzinfo=UTC)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import date
 from decimal import Decimal
 from math import ceil
 from typing import Final, NamedTuple
 
 import msgspec
 
+from crm_core.language import gettext
 from crm_core.web.pages.layout.formats import Formats
 
 LEFT: Final = 13.0  # per cent, for the labels of the lines
@@ -84,6 +86,12 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[ChartColumn, ...]
     legend: tuple[LegendEntry, ...]
     table: Table
+
+
+def month_names(formats: Formats, months: Sequence[date]) -> list[str]:
+    """The names of the months up to this one, which is not over."""
+    *names, last = map(formats.month, months)
+    return [*names, gettext("{month}, so far", month=last)]
 
 
 def column_chart(

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from crm_core.language import gettext, noun
 from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.pages.figures.charts import Series, Table, column_chart
+from crm_core.web.pages.figures.charts import Series, Table, column_chart, month_names
 from crm_core.web.pages.figures.report import Report, ReportFilter, rows_in, summed_up
 from crm_core.web.pages.page_context import PageContext
 
@@ -30,8 +30,7 @@ async def new_records_report(context: PageContext, one: RecordType, chosen: Repo
         return Report(
             name=name, title=title, sub=sub, empty=gettext("No {records} were created in this period.", records=records)
         )
-    labels = [formats.month(month) for month in months]
-    labels[-1] = gettext("{month}, so far", month=labels[-1])
+    labels = month_names(formats, months)
     most = max(values)
     number = formats.number
     head = (gettext("Month"), gettext("By people"), gettext("By other systems"), gettext("Sum"))

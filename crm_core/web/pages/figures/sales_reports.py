@@ -15,7 +15,7 @@ from crm_core.language import gettext, ngettext, noun
 from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import Pipeline, RecordType
 from crm_core.web.pages.figures.amounts import Amounts
-from crm_core.web.pages.figures.charts import Series, Table, column_chart, short_money
+from crm_core.web.pages.figures.charts import Series, Table, column_chart, month_names, short_money
 from crm_core.web.pages.figures.report import FILLS, Report, ReportFilter, rows_in, summed_up
 from crm_core.web.pages.figures.sales import Sales, month_after, month_of
 from crm_core.web.pages.layout.formats import Formats
@@ -216,8 +216,7 @@ class _SalesReports:
         if not any(won.count or lost.count for won, lost in split):
             empty = gettext("No {records} were won or lost in this period. Choose a longer one.", records=self._title)
             return replace(report, empty=empty)
-        labels = [formats.month(month) for month in months]
-        labels[-1] = gettext("{month}, so far", month=labels[-1])
+        labels = month_names(formats, months)
         rows = [
             (label, self._text(won.sum), self._text(lost.sum), _rate(formats, won, lost))
             for label, (won, lost) in zip(labels, split, strict=True)

@@ -15,7 +15,7 @@ from crm_core.model.turns import chosen_in_turns, in_turns
 from crm_core.plugin.record_type import Pipeline, RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
-from crm_core.web.pages.figures.charts import Chart, Series, Table, column_chart, short_money
+from crm_core.web.pages.figures.charts import Chart, Series, Table, column_chart, month_names, short_money
 from crm_core.web.pages.figures.sales import Sales, month_after, month_of
 from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.labels import choice_labels
@@ -173,8 +173,7 @@ class SalesDay:
     ) -> Chart:
         formats, currency = self._context.formats, self._context.branding.regional.currency
         values = [sums[month].get(currency, Decimal()) for month in months]
-        names = [formats.month(month) for month in months]
-        names[-1] = gettext("{month}, so far", month=names[-1])
+        names = month_names(formats, months)
         won_name = self._won_name()
         title = gettext("{stage} by month", stage=won_name)
         money = self._amounts.money

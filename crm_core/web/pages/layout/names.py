@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from crm_core.access.user import User
 from crm_core.errors import NotFound
 from crm_core.language import gettext, gettext_noop
 from crm_core.model.caller import Caller
@@ -27,6 +28,11 @@ def within(name: str) -> str:
     return next((gettext(inside) for generic, inside in _WITHIN.items() if gettext(generic) == name), name)
 
 
+def user_name(user: User) -> str:
+    """The name of a user, the email address of one without a name."""
+    return user.name or user.email
+
+
 class Names:
     """Looks up names, each once in a request."""
 
@@ -46,23 +52,22 @@ class Names:
         """The name of the colleague with this email address; any other text unchanged."""
         if text not in self._colleagues:
             stored = await self._services.users.by_email(self._tenant, text) if "@" in text else None
-            self._colleagues[text] = text if stored is None else stored.user.name or stored.user.email
+            self._colleagues[text] = text if stored is None else user_name(stored.user)
         return self._colleagues[text]
 
     async def colleagues(self) -> list[tuple[str, str]]:
         """The email address and name of each colleague who may sign in, by name."""
         query = PageQuery(collection="users", sort="name", filters=(("disabled", (False,)),), limit=_MOST)
         users, _ = await self._services.users.page(self._tenant, query)
-        return [(stored.user.email, stored.user.name or stored.user.email) for stored in users]
+        return [(stored.user.email, user_name(stored.user)) for stored in users]
 
     async def _find(self, actor: str) -> str:
         kind, _, id_ = actor.partition(":")
         if kind == "user":
             try:
-                user = (await self._services.users.get(self._tenant, id_)).user
+                return user_name((await self._services.users.get(self._tenant, id_)).user)
             except NotFound:
                 return gettext(_DELETED)
-            return user.name or user.email
         if kind == "token":
             name = await self._services.tokens.name_of(self._tenant, id_)
             return f"{name} (API)" if name else gettext(_SYSTEM)

@@ -16,20 +16,14 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import HIDDEN, CellRenderer
 from crm_core.web.pages.records.form_rows import rows_of
 from crm_core.web.pages.records.forms import RecordForm, leaves
-from crm_core.web.pages.records.merging import Merge, Side
+from crm_core.web.pages.records.merging import Difference, Merge
 from crm_core.web.pages.records.typed_values import entries_of
 
 
-class ConflictRow(msgspec.Struct, frozen=True, kw_only=True):
+class ConflictRow(Difference, frozen=True, kw_only=True):
     """A field that differs, with its label and its values as readers see them."""
 
     label: str
-    name: str
-    side: Side
-    mine: str
-    theirs: str
-    was: str
-    picked: str
 
 
 class EditConflict(msgspec.Struct, frozen=True, kw_only=True):

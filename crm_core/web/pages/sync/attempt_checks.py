@@ -44,15 +44,15 @@ def checks_of(entry: LogEntry, instance: str) -> Iterator[AttemptCheck]:
             yield AttemptCheck(number=number, title=title, mark=Mark("idle", "minus", gettext("Not reached")))
 
 
-def _applied(revision: int, changes: int) -> str:
-    return ngettext("Revision {revision}, {n} change", "Revision {revision}, {n} changes", changes, revision=revision)
-
-
 def _details(entry: LogEntry, instance: str) -> Mapping[Check, str]:
     size = "" if entry.payload_bytes is None else gettext("{n} bytes", n=f"{entry.payload_bytes:,}")
     key = "" if entry.key_version is None else f"{entry.tenant}:{entry.key_version}"
     version = "" if entry.payload_version is None else gettext("Version {version}", version=entry.payload_version)
-    applied = "" if entry.revision is None else _applied(entry.revision, entry.changes_count or 0)
+    applied, changes = "", entry.changes_count or 0
+    if entry.revision is not None:
+        applied = ngettext(
+            "Revision {revision}, {n} change", "Revision {revision}, {n} changes", changes, revision=entry.revision
+        )
     if entry.status == "unchanged":
         applied = gettext("No section changed")
     if entry.status == "previewed":

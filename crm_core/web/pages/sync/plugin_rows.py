@@ -23,16 +23,11 @@ _KINDS: Final = {
 }
 
 
-def _brought(kind: str, name: str) -> str:
-    return f"{gettext(_KINDS.get(kind, kind))} {name}"
-
-
 def plugin_rows(context: PageContext) -> Iterator[PluginRow]:
     """Each plugin with what it provides, or why it is broken."""
     brought = context.services.registry.brought()
     for plugin in context.services.host.plugins:
-        broken = bool(plugin.error)
         state = gettext(_PLUGIN_STATES[plugin.state])
-        mark = Mark("bad", "x", state) if broken else Mark("ok", "check", state)
-        names = ", ".join(_brought(kind, name) for kind, name in brought.get(plugin.name, ())) or gettext("hooks")
-        yield PluginRow(plugin.name, plugin.version, names, mark, plugin.error or "")
+        mark = Mark("bad", "x", state) if plugin.error else Mark("ok", "check", state)
+        parts = [f"{gettext(_KINDS.get(kind, kind))} {name}" for kind, name in brought.get(plugin.name, ())]
+        yield PluginRow(plugin.name, plugin.version, ", ".join(parts) or gettext("hooks"), mark, plugin.error or "")

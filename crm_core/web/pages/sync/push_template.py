@@ -1,4 +1,4 @@
-"""The form that shows the request for a payload type, a mode and data."""
+"""The form that shows the request for a payload type, a mode and data: as a shell script that signs and sends it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,31 @@ from crm_core.errors import CrmError
 from crm_core.language import gettext, gettext_noop, localized
 from crm_core.model.strict_json import loads
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.sync.push_script import script
 
 _MODES: Final = {
     "preview": gettext_noop("Mode preview: the response lists the changes, and nothing is written."),
     "apply": gettext_noop("Mode apply: the push changes the workspace immediately, for all users."),
 }
+
+
+_SCRIPT: Final = """\
+key=$CRM_KEY_HEX   # the secret of {key} in hex; this page does not know it
+body='{body}'
+timestamp=$(date +%s)
+nonce=$(openssl rand -hex 16)
+digest=$(printf %s "$body" | openssl dgst -sha256 -r | cut -d' ' -f1)
+text='crm-sync-v1\\n{instance}\\n{tenant}\\n{type}\\n{version}\\n%s\\n%s\\n%s'
+signature=$(printf "$text" "$timestamp" "$nonce" "$digest" |
+  openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -r | cut -d' ' -f1)
+curl -X POST {url} \\
+  -H 'Content-Type: application/json' \\
+  -H 'Sync-Key-Version: {version}' \\
+  -H "Sync-Timestamp: $timestamp" \\
+  -H "Sync-Nonce: $nonce" \\
+  -H "Sync-Signature: v1=$signature" \\
+  --data-binary "$body"
+"""
+"""It reads the signing secret from the environment."""
 
 
 class PushTemplate(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +81,21 @@ def template_of(context: PageContext, health: Mapping[str, Any], form: Mapping[s
         hint=gettext(_MODES[mode]),
         error=error,
         curl="" if error else curl,
+    )
+
+
+def script(*, url: str, instance: str, tenant: str, key_version: int, body: dict[str, Any]) -> str:
+    """The script of a push in the scheme crm-sync-v1."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    word = text.replace("'", "'\\''")  # between apostrophes, a POSIX shell takes all but an apostrophe as it is
+    return _SCRIPT.format(
+        key=f"{tenant}:{key_version}",
+        body=word,
+        instance=instance,
+        tenant=tenant,
+        type=body["type"],
+        version=key_version,
+        url=url,
     )
 
 

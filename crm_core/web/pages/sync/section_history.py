@@ -123,7 +123,7 @@ async def _page(
     made = _changes(context, name, revisions, request.args.get("changes", ""))
     may_restore = chosen is not None and made is None and "sync.restore" in context.keys
     rows = [await _row(context, one) for one in revisions]
-    heading, note, diff = made or (*_heading(name, current, chosen), _diff(context, current, chosen))
+    heading, note, diff = made or _compared(context, name, current, chosen)
     options = [
         Option(
             str(one.revision),
@@ -189,32 +189,27 @@ def _revision_text(context: PageContext, one: Applied) -> str:
     )
 
 
-def _diff(context: PageContext, current: Section | None, chosen: Applied | None) -> Diff | None:
+def _compared(
+    context: PageContext, name: str, current: Section | None, chosen: Applied | None
+) -> tuple[str, str, Diff | None]:
+    """Heading, note and diff of an earlier revision and the current one."""
     if current is None:
-        return None
+        return gettext("No revision"), gettext("Applied pushes show here"), None
     now = gettext(
         "Revision {revision} · version {version} · current", revision=current.revision, version=current.version
     )
     if chosen is None:
-        return diff_of(current.data, current.data, (now, now))
-    return diff_of(chosen.data, current.data, (_revision_text(context, chosen), now))
-
-
-def _heading(name: str, current: Section | None, chosen: Applied | None) -> tuple[str, str]:
-    """The heading of the comparison, and a note below it."""
-    if current is None:
-        return gettext("No revision"), gettext("Applied pushes show here")
-    if chosen is None:
-        return gettext("Current {name}", name=section_noun(name)), gettext(
-            "There is no earlier revision to compare with"
-        )
+        heading = gettext("Current {name}", name=section_noun(name))
+        note = gettext("There is no earlier revision to compare with")
+        return heading, note, diff_of(current.data, current.data, (now, now))
     heading = gettext(
         "{section}: revision {chosen} and {current}",
         section=section_label(name),
         chosen=chosen.revision,
         current=current.revision,
     )
-    return heading, gettext("Earlier revision left, current one right")
+    diff = diff_of(chosen.data, current.data, (_revision_text(context, chosen), now))
+    return heading, gettext("Earlier revision left, current one right"), diff
 
 
 def _warning(context: PageContext, name: str, chosen: Applied | None, current: Section | None) -> str:

@@ -12,6 +12,7 @@ from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDen
 from crm_core.language import gettext, localized, using_language
 from crm_core.mail import DeliveryError, Email, MailBrand, invitation, password_reset
 from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.mail.sender import sender_of
@@ -117,7 +118,7 @@ async def _send_link(context: PageContext, stored: StoredUser) -> Response:
 
 
 def _email(context: PageContext, brand: MailBrand, stored: StoredUser, url: str) -> Email:
-    name = stored.user.name or stored.user.email
+    name = user_name(stored.user)
     if stored.user.password is None:
         return invitation(brand, name=name, by=context.caller.name, url=url, days=INVITATION.days)
     return password_reset(brand, name=name, url=url, hours=RESET_HOURS)
@@ -131,7 +132,7 @@ async def _show_link(context: PageContext, stored: StoredUser, link: str, reason
         lifetime = gettext("{hours} hours", hours=RESET_HOURS)
     text = gettext(
         "Send it to {name} yourself. It works once and expires in {lifetime}.",
-        name=user.name or user.email,
+        name=user_name(user),
         lifetime=lifetime,
     )
     notice = PageNotice(tone="warn", icon="mail", title=gettext("Pass this link on."), text=reason)

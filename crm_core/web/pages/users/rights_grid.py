@@ -12,6 +12,7 @@ from crm_core.model.caller import Caller
 from crm_core.model.modules import ModuleState
 from crm_core.model.patterns import expand
 from crm_core.web.pages.layout.frame import title_of
+from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import Mark
 from crm_core.web.pages.layout.rights import right_name
 from crm_core.web.pages.refusals import reason_text
@@ -97,7 +98,7 @@ def _right(workspace: Workspace, user: User, state: ModuleState, key: str, open_
 def _outcome(
     workspace: Workspace, user: User, state: ModuleState, key: str, *, is_open: bool, assigned: bool
 ) -> tuple[Mark, str]:
-    first, role = (user.name or user.email).split()[0], workspace.roles.get(user.role)
+    first, role = user_name(user).split()[0], workspace.roles.get(user.role)
     if is_open:
         if assigned:
             return Mark("ok", "check", gettext("Allowed")), ""

@@ -18,6 +18,7 @@ from crm_core.server_log import ServerLog
 from crm_core.web.callers import ended_session_cookie, session_cookie, visitor
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import PageNotice, failure
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import redirect
@@ -133,7 +134,7 @@ async def _send_reset(context: AnonymousContext, sender: EmailSender, email: str
     url = context.lasting_address(f"/password/{link}")
     assert url is not None  # ``forgot`` has checked it
     set_language(context.site.language_of(context.workspace, user.language))  # of this background task alone
-    await sender.send(password_reset(brand, name=user.name or user.email, url=url, hours=RESET_HOURS), user.email)
+    await sender.send(password_reset(brand, name=user_name(user), url=url, hours=RESET_HOURS), user.email)
 
 
 async def password_page(context: AnonymousContext, link: str) -> Response:

@@ -14,6 +14,7 @@ from crm_core.language import gettext, label_of, ngettext
 from crm_core.model.text_types import plain_integer
 from crm_core.plugin.query import PageQuery
 from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -62,7 +63,7 @@ class UsersView(msgspec.Struct, frozen=True, kw_only=True):
     q: str
     more: str
     people: tuple[UserRow, ...]
-    user: SelectedUser | None
+    user: SelectedUser
     roles: tuple[Option, ...]
     grid: tuple[RightGroup, ...]
     notice: PageNotice | None
@@ -162,7 +163,7 @@ def _row(context: PageContext, user: User, selected: StoredUser) -> UserRow:
     if removed:
         parts.append(ngettext("{n} feature removed", "{n} features removed", removed))
     href = f"{context.root}/users/{user.id}"
-    return UserRow(href, user.name or user.email, ", ".join(parts), user.id == selected.user.id)
+    return UserRow(href, user_name(user), ", ".join(parts), user.id == selected.user.id)
 
 
 def _selected(context: PageContext, stored: StoredUser) -> SelectedUser:
@@ -170,7 +171,7 @@ def _selected(context: PageContext, stored: StoredUser) -> SelectedUser:
     at, is_new = context.formats.moment(user.updated_at), user.password is None
     return SelectedUser(
         href=f"{context.root}/users/{user.id}",
-        name=user.name or user.email,
+        name=user_name(user),
         note=f"{user.email} · {gettext('last changed {day}', day=at.short)}",
         role=user.role,
         revision=stored.revision,
