@@ -12,13 +12,11 @@ from typing import Final, NamedTuple
 import msgspec
 from cachetools import LRUCache
 
-from crm_core.model.presentation import Appearance, LabelledLink
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.theme import derive, prefers_dark, theme_sheet
 from crm_core.workspace import Workspace
 
 _CACHED: Final = 1024
-PRODUCT: Final = "CRM"
 
 
 class Picture(NamedTuple):
@@ -28,32 +26,23 @@ class Picture(NamedTuple):
     media_type: str
 
 
-class Brand(msgspec.Struct, frozen=True):
-    """The texts and images of branding; images are addresses, empty if there is none."""
-
-    title: str
-    logo: str
-    logo_dark: str
-    favicon: str
-    side_image: str
-    caption: str
-    footer_text: str
-    footer_links: tuple[LabelledLink, ...]
-    support_email: str
-    support_url: str
-    support_phone: str
-    login_message: str
-
-
 class TenantBranding:
-    """Everything that pages show of the sections of their workspace."""
+    """Everything that pages show of the sections of their workspace. ``brand``: its title and pictures are complete."""
 
     def __init__(self, root: str, workspace: Workspace) -> None:
         look = workspace.appearance
         self._root = root
         self.colors: Mapping[str, str] = look.colors or {}
         self.pictures: dict[str, Picture] = {}
-        self.brand = self._brand(look, workspace.tenant)
+        self.title = look.title or workspace.tenant.replace("-", " ").title()
+        self.brand = msgspec.structs.replace(
+            look,
+            title=self.title,
+            logo_url=self._picture(look.logo_url),
+            logo_dark_url=self._picture(look.logo_dark_url),
+            favicon_url=self._picture(look.favicon_url),
+            sidebar_image_url=self._picture(look.sidebar_image_url),
+        )
         self.scheme = "dark" if prefers_dark(self.colors) else ""
         self.regional = RegionalFormat(workspace.regional)
 
@@ -77,26 +66,10 @@ class TenantBranding:
         """The color tokens of light pages, for emails and the console."""
         return derive(self.colors, "light")
 
-    def _brand(self, look: Appearance, tenant: str) -> Brand:
-        return Brand(
-            title=look.title or tenant.replace("-", " ").title(),
-            logo=self._picture(look.logo_url),
-            logo_dark=self._picture(look.logo_dark_url),
-            favicon=self._picture(look.favicon_url),
-            side_image=self._picture(look.sidebar_image_url),
-            caption=look.sidebar_caption or "",
-            footer_text=look.footer_text or "",
-            footer_links=look.footer_links or (),
-            support_email=look.support_email or "",
-            support_url=look.support_url or "",
-            support_phone=look.support_phone or "",
-            login_message=look.login_message or "",
-        )
-
-    def _picture(self, url: str | None) -> str:
+    def _picture(self, url: str | None) -> str | None:
         """The address of an image; an embedded one is served once, and not repeated in every page."""
         if not url or not url.startswith("data:"):
-            return url or ""
+            return url
         head, _, body = url.partition(",")
         name = hashlib.sha256(url.encode()).hexdigest()[:16]
         media_type = head.removeprefix("data:").partition(";")[0]

@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from crm_core.language import label_of
 from crm_core.model.modules import ModuleState
+from crm_core.model.presentation import Appearance
 from crm_core.web.pages.browser import current_request
-from crm_core.web.pages.layout.branding import Brand, TenantBranding
+from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.layout.parts import PageNotice
 
 SCHEME: Final = "crm_scheme"
@@ -96,7 +97,7 @@ class AnonymousFrame(msgspec.Struct, frozen=True, kw_only=True):
     """The frame of a page without a signed-in user."""
 
     root: str
-    brand: Brand
+    brand: Appearance
     theme: str
     scheme: str
 

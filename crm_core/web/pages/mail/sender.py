@@ -39,14 +39,14 @@ class EmailSender:
         """The brand of emails: the light theme, and the logo if it has a public URL."""
         tokens, brand = self._branding.light, self._branding.brand
         return MailBrand(
-            title=brand.title,
+            title=self._branding.title,
             primary=tokens["primary"],
             on_primary=tokens["on-primary"],
             text=tokens["text"],
             muted=tokens["muted"],
             background=tokens["bg"],
-            logo=brand.logo if brand.logo[:6].lower() == "https:" else None,
-            footer=brand.footer_text,
+            logo=brand.logo_url if (brand.logo_url or "")[:6].lower() == "https:" else None,
+            footer=brand.footer_text or "",
         )
 
     async def send(self, email: Email, to: str) -> None:
