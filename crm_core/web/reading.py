@@ -17,7 +17,6 @@ from crm_core.web.request import Request
 
 _INLINE: Final = 16 * 1024  # bytes of JSON that the event loop parses itself
 MAX_VALUES: Final = 20  # of a parameter that may be sent several times
-_FLAGS: Final = {"true": True, "false": False}
 T = TypeVar("T")
 
 
@@ -132,6 +131,6 @@ def whole_number(name: str, text: str | None, *, default: int, least: int = 1, m
 
 def flag(name: str, text: str | None) -> bool:
     """A parameter that is ``true`` or ``false``; False if it is absent. Raises InvalidParameter."""
-    if text is not None and text not in _FLAGS:
+    if text not in (None, "true", "false"):
         raise InvalidParameter(f"{name} is true or false.", parameter=name)
     return text == "true"

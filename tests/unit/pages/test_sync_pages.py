@@ -15,10 +15,11 @@ from crm_core import errors
 from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry, LoggedFinding
 from crm_core.model.presentation import Regional
+from crm_core.web.pages.figures.charts import round_numbers
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.sync.attempt_checks import checks_of
 from crm_core.web.pages.sync.attempts import status_of
-from crm_core.web.pages.sync.charts import PERIODS, SHOWN, chart_of, ticks_for
+from crm_core.web.pages.sync.charts import PERIODS, SHOWN, chart_of
 from crm_core.web.pages.sync.diffs import diff_of, lines_of
 from crm_core.web.pages.sync.findings import findings_of, headline_of
 from crm_core.web.pages.sync.push_template import script
@@ -68,7 +69,7 @@ def test_a_diff_marks_the_words_that_differ() -> None:
 @pytest.mark.parametrize("most", [0, 1, 2, 4, 5, 7, 8, 19, 100, 101, 12_345])
 def test_ticks_are_round_few_and_high_enough(most: int) -> None:
     """There are 2 to 5 ticks from zero, evenly spaced, and the highest is at or above the highest bar."""
-    ticks = ticks_for(most)
+    ticks = round_numbers(most, 4, (1, 2, 5))
     assert ticks[0] == 0
     assert ticks[-1] >= most
     assert 2 <= len(ticks) <= 5

@@ -110,7 +110,7 @@ def column_chart(
     """A chart of series by column; ``labels``: the short and the full name of each; ``now``: the fill of the last."""
     sums = [sum(one.values[at] for one in series) for at in range(len(labels))]
     most = max(sums if stacked else [value for one in series for value in one.values], default=0)
-    lines, top = _lines(Decimal(most)), 22
+    lines, top = round_numbers(most, _MOST_LINES, (1, 2, 3, 4, 5, 8)), 22
     scale = (base - top) / float(lines[-1] or 1)
     step = _RIGHT / max(len(labels), 1)
     columns = []
@@ -189,15 +189,11 @@ def _group(series: Sequence[Series], at: int, place: _Place) -> list[Bar]:
     return bars
 
 
-def _lines(most: Decimal) -> list[Decimal]:
-    """A few round numbers, from 0 to at least ``most``."""
-    size = next(
-        size
-        for size in (Decimal(factor).scaleb(power) for power in range(18) for factor in (1, 2, 3, 4, 5, 8))
-        if size * _MOST_LINES >= most
-    )
-    count = max(1, ceil(most / size))
-    return [size * at for at in range(count + 1)]
+def round_numbers(most: Decimal | int, count: int, factors: Sequence[int]) -> list[int]:
+    """Up to ``count`` multiples of a round number above 0, from 0 to at least ``most``; ``factors``: what is round."""
+    sizes = (factor * 10**power for power in range(18) for factor in factors)
+    size = next(size for size in sizes if size * count >= most)
+    return [size * at for at in range(max(1, ceil(most / size)) + 1)]
 
 
 def short_money(formats: Formats, currency: str, most: Decimal) -> Callable[[Decimal | int], str]:

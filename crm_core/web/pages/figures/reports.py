@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Final
@@ -184,11 +185,7 @@ class _Reports:
 
     def _left_out(self, path: str) -> Iterator[PageLink]:
         """The sales in other currencies, with the address that shows them."""
-        counts: dict[str, int] = {}
-        for each in self._sales:
-            for other in each.others:
-                counts[other.currency] = counts.get(other.currency, 0) + other.count
-        for currency, count in counts.items():
+        for currency, count in sorted(sum((each.others for each in self._sales), Counter[str]()).items()):
             text = ngettext(
                 "{n} in {currency} is left out",
                 "{n} in {currency} are left out",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
@@ -33,19 +33,12 @@ class Figure(NamedTuple):
     better: bool = False
 
 
-class Other(msgspec.Struct, frozen=True):
-    """Sales in a currency that the charts leave out."""
-
-    currency: str
-    count: int
-
-
 class SalesReports(NamedTuple):
-    """The reports of one type, the numbers on top of the page, and what they leave out."""
+    """The reports of one type, the numbers on top of the page, and the sales that they leave out, by currency."""
 
     figures: tuple[Figure, ...]
     reports: tuple[Report, ...]
-    others: tuple[Other, ...]
+    others: Counter[str]
 
 
 class _Total(msgspec.Struct):
@@ -66,7 +59,7 @@ async def sales_reports(
     sales, amounts = Sales(context, record_type, pipeline), Amounts(context, record_type)
     rows = await rows_in(context, record_type, chosen)
     decided = await sales.decided(rows, chosen.before)
-    others: dict[str, int] = {}
+    others = Counter[str]()
     made = _SalesReports(context, record_type, pipeline, chosen, amounts)
     async for some in in_turns(rows):
         for row in some:
@@ -75,18 +68,14 @@ async def sales_reports(
                 continue
             if amounts.exist and amounts.currency(row) != chosen.currency:
                 if day is None or day >= chosen.months[0]:
-                    others[amounts.currency(row)] = others.get(amounts.currency(row), 0) + 1
+                    others[amounts.currency(row)] += 1
                 continue
             amount = (amounts.of(row) or Decimal()) if amounts.exist else Decimal(1)
             if day is None:
                 made.add_open(sales.stage(row), sales.closes_on(row), amount)
             else:
                 made.ended[month_of(day), sales.is_won(row)].add(amount)
-    return SalesReports(
-        made.figures(),
-        (made.pipeline(), made.decided()),
-        tuple(Other(currency, count) for currency, count in sorted(others.items())),
-    )
+    return SalesReports(made.figures(), (made.pipeline(), made.decided()), others)
 
 
 class _SalesReports:

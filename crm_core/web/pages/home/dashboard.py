@@ -15,7 +15,7 @@ from crm_core.web.pages.browser import Response
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.home.my_sales import Meter, MySales, SalesDay, meters
 from crm_core.web.pages.home.recent import RecentGroup, recent_of
-from crm_core.web.pages.home.tasks import TaskList, Tasks, due_text, task_members
+from crm_core.web.pages.home.tasks import MyTasks, TaskList, due_text, task_members
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.labels import choice_labels, within_sentence
 from crm_core.web.pages.layout.parts import Mark, PageLink
@@ -67,7 +67,7 @@ async def dashboard(context: PageContext) -> Response:
     types, turn = list(_visible(context)), Turn()
     name = context.caller.name.split("@")[0].split()[0]
     tasks = tuple(
-        [await Tasks(context, one, members).view() for one in types if (members := task_members(one)) is not None]
+        [await MyTasks(context, one, members).view() for one in types if (members := task_members(one)) is not None]
     )
     late, due = sum(one.late for one in tasks), sum(one.due for one in tasks)
     await turn.pause()

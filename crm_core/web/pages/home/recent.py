@@ -70,7 +70,8 @@ def _act(record_type: RecordType, change: NewestChange) -> tuple[str, Any]:
 async def _group(context: PageContext, record_type: RecordType, group: list[NewestChange], read: int) -> RecentGroup:
     act, value = _act(record_type, group[0])
     ids = list(dict.fromkeys(change.id for change in group))
-    names = [await _name(context, record_type, id_) for id_ in ids[:_NAMED]]
+    name_of = context.services.records.name_of
+    names = [await name_of(context.tenant, record_type.NAME, id_) or "" for id_ in ids[:_NAMED]]
     single = len(ids) == 1
     href = f"{context.root}/{record_type.NAME}/{ids[0]}" if single and names[0] else ""
     if single:
@@ -98,10 +99,6 @@ async def _group(context: PageContext, record_type: RecordType, group: list[Newe
         at=context.formats.moment(group[0].at),
         until=gettext("{first} to {last}", first=first, last=last) if not single and first != last else "",
     )
-
-
-async def _name(context: PageContext, record_type: RecordType, id_: str) -> str:
-    return await context.services.records.name_of(context.tenant, record_type.NAME, id_) or ""
 
 
 def _fields(record_type: RecordType, group: list[NewestChange]) -> str:

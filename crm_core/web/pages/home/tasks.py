@@ -68,7 +68,7 @@ def task_members(record_type: RecordType) -> TaskMembers | None:
     return TaskMembers(record_type.OWNER, due.day, due.done)
 
 
-class Tasks:
+class MyTasks:
     """My tasks of a type."""
 
     def __init__(self, context: PageContext, record_type: RecordType, members: TaskMembers) -> None:

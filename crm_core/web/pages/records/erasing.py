@@ -23,15 +23,11 @@ from crm_core.web.pages.records.queries import access_of, counted, record_type_o
 _NAME: Final = "form:name"
 
 
-class Referring(msgspec.Struct, frozen=True):
-    """The records of one type that refer to the record: their number in words, and the list of the live ones."""
-
-    text: str
-    href: str
-
-
 class EraseView(msgspec.Struct, frozen=True, kw_only=True):
-    """The page of an erase. ``cascade``: the records that would be erased as well, in words, None if too many."""
+    """The page of an erase. ``referring``: how many records of each type refer to the record, with their list.
+
+    ``cascade``: the records that would be erased as well, in words, None if too many.
+    """
 
     module: str
     name: str
@@ -40,7 +36,7 @@ class EraseView(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     cancel: str
     revision: int
-    referring: tuple[Referring, ...]
+    referring: tuple[PageLink, ...]
     cascade: str | None
     most: str
     typed: str
@@ -111,13 +107,13 @@ def _name_of(outlook: EraseOutlook) -> str:
     return str(msgspec.json.decode(outlook.document.body)["name"])
 
 
-def _referring(context: PageContext, record_type: RecordType, outlook: EraseOutlook) -> Iterator[Referring]:
+def _referring(context: PageContext, record_type: RecordType, outlook: EraseOutlook) -> Iterator[PageLink]:
     types = context.services.registry.record_types
     for name, count in outlook.direct.items():
         other = types[name]
         member = next(one.member for one in other.REFERENCES if one.record_type == record_type.NAME)
         listed = f"{context.root}/{name}?view=list&{member}={outlook.document.id}"
-        yield Referring(counted(context, other, count), listed if member in other.FILTERABLE else "")
+        yield PageLink(listed if member in other.FILTERABLE else "", counted(context, other, count))
 
 
 def _phrase(context: PageContext, counts: Mapping[str, int]) -> str:

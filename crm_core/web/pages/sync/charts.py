@@ -11,6 +11,7 @@ import msgspec
 from crm_core.language import gettext, gettext_noop
 from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire
+from crm_core.web.pages.figures.charts import Line, round_numbers
 from crm_core.web.pages.layout.formats import RegionalFormat
 
 SHOWN: Final = {
@@ -20,7 +21,8 @@ SHOWN: Final = {
     "failed": gettext_noop("failed"),
 }
 _LEFT, _TOP, _BASE = 4.0, 12, 148  # per cent, pixels, pixels
-_MOST_TICKS: Final = 5
+_MOST_TICKS: Final = 4  # above 0
+_ROUND: Final = (1, 2, 5)
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -47,13 +49,6 @@ class Total(msgspec.Struct, frozen=True):
     name: str
     text: str
     count: int
-
-
-class Tick(msgspec.Struct, frozen=True):
-    """A grid line."""
-
-    y: int
-    label: str
 
 
 class BarPart(msgspec.Struct, frozen=True):
@@ -95,7 +90,7 @@ class AttemptChart(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     step: float
     totals: tuple[Total, ...]
-    ticks: tuple[Tick, ...]
+    ticks: tuple[Line, ...]
     bars: tuple[BucketBar, ...]
     rows: tuple[ChartRow, ...]
 
@@ -112,7 +107,7 @@ def chart_of(
             counts[at][entry.status] += entry.count
     names = [_name(start + period.bucket * at, period, regional) for at in range(buckets)]
     totals = tuple(Total(name, gettext(text), sum(count[name] for count in counts)) for name, text in SHOWN.items())
-    ticks = ticks_for(max(sum(count.values()) for count in counts))
+    ticks = round_numbers(max(sum(count.values()) for count in counts), _MOST_TICKS, _ROUND)
     step = (100 - _LEFT) / buckets
     return AttemptChart(
         title=gettext("Sync attempts: {period}", period=gettext(period.text)),
@@ -120,7 +115,7 @@ def chart_of(
         unit=gettext(period.unit),
         step=round(step, 3),
         totals=totals,
-        ticks=tuple(Tick(_y(tick, ticks[-1]), str(tick)) for tick in ticks),
+        ticks=tuple(Line(_y(tick, ticks[-1]), str(tick)) for tick in ticks),
         bars=tuple(
             _bar(at, counts[at], names[at], step=step, top=ticks[-1], every=period.every) for at in range(buckets)
         ),
@@ -128,16 +123,6 @@ def chart_of(
             ChartRow(names[at][0], *counts[at].values()) for at in reversed(range(buckets)) if any(counts[at].values())
         ),
     )
-
-
-def ticks_for(most: int) -> list[int]:
-    """Up to five round numbers, from 0 to at least ``most``."""
-    size = 1
-    for size in (factor * 10**power for power in range(12) for factor in (1, 2, 5)):
-        if size * (_MOST_TICKS - 1) >= most:
-            break
-    count = max(1, -(-most // size))
-    return [size * at for at in range(count + 1)]
 
 
 def _buckets(period: Period, now: datetime, regional: RegionalFormat) -> tuple[datetime, int]:

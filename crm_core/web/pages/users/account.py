@@ -13,7 +13,7 @@ from crm_core.web.callers import session_cookie
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import SCHEME, SCHEMES, title_of
 from crm_core.web.pages.layout.labels import as_phrase
-from crm_core.web.pages.layout.parts import Option, PageNotice, failure
+from crm_core.web.pages.layout.parts import Fact, Option, PageNotice, failure
 from crm_core.web.pages.layout.rights import action_label, right_name
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -29,15 +29,8 @@ _CHOICES: Final = (
 )
 
 
-class Rights(msgspec.Struct, frozen=True):
-    """The actions that the user may perform in a module."""
-
-    title: str
-    actions: str
-
-
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """The account page."""
+    """The account page. ``rights``: what the user may do in each module."""
 
     name: str
     email: str
@@ -47,7 +40,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     scheme: str
     language: Field
     fields: tuple[Field, ...]
-    rights: tuple[Rights, ...]
+    rights: tuple[Fact, ...]
 
 
 async def account(context: PageContext) -> Response:
@@ -124,11 +117,11 @@ def _language_field(context: PageContext) -> Field:
     return Field(name="language", label=gettext("Language"), kind="select", value=value or "", options=tuple(options))
 
 
-def _rights(context: PageContext) -> Iterator[Rights]:
+def _rights(context: PageContext) -> Iterator[Fact]:
     for state in context.workspace.modules.states.values():
         actions = [action_label(key) for key in state.module.features if key in context.keys]
         if actions:
-            yield Rights(title_of(state), as_phrase(actions, str.lower))
+            yield Fact(title_of(state), as_phrase(actions, str.lower))
     core = sorted(context.workspace.roles.core_keys & context.keys)
     if core:
-        yield Rights(gettext("Administration"), as_phrase([right_name(context.workspace, key) for key in core]))
+        yield Fact(gettext("Administration"), as_phrase([right_name(context.workspace, key) for key in core]))
