@@ -13,10 +13,10 @@ _JOINED_LINES = re.compile(r"\\\r?\n")
 _DATA = ("data", "data-ascii", "data-raw", "data-binary", "json")
 _SHORT = {"X": "request", "H": "header", "d": "data"}
 # Other options with a value, which must not be mistaken for the URL.
-_TAKING = frozenset(
-    {"user", "output", "max-time", "connect-timeout", "user-agent", "referer", "resolve", "cacert", "cert", "key"}
-    | {"proxy", "write-out", "unix-socket", "retry", "retry-delay", "limit-rate", "cookie", "interface"}
-)
+_TAKING = frozenset({
+    "user", "output", "max-time", "connect-timeout", "user-agent", "referer", "resolve", "cacert", "cert", "key",
+    "proxy", "write-out", "unix-socket", "retry", "retry-delay", "limit-rate", "cookie", "interface",
+})  # fmt: skip
 _SHORT_TAKING = frozenset("uomAexwbEc")
 
 

@@ -7,28 +7,10 @@ from typing import Final, Literal
 from crm_core.language import gettext_noop
 
 FailureKind = Literal[
-    "dns",
-    "inside",
-    "refused",
-    "timeout",
-    "tls",
-    "mismatch",
-    "unencrypted",
-    "authentication",
-    "no_sign_in",
-    "sign_in_required",
-    "helo",
-    "temporary",
-    "sender",
-    "recipient",
-    "content",
-    "protocol",
-    "busy",
-    "not_installed",
-    "no_server",
-    "sealed",
-    "unreadable",
-]
+    "dns", "inside", "refused", "timeout", "tls", "mismatch", "unencrypted", "authentication", "no_sign_in",
+    "sign_in_required", "helo", "temporary", "sender", "recipient", "content", "protocol", "busy", "not_installed",
+    "no_server", "sealed", "unreadable",
+]  # fmt: skip
 
 _LONGEST: Final = 300
 _TEXTS: Final[dict[FailureKind, tuple[str, str]]] = {

@@ -25,7 +25,8 @@ _TRANSITION_NEEDED: Final = 432  # RFC 4954: a new password has to be set with t
 
 def kind_of(code: int, text: str, phase: FailureKind, server: MailServer) -> FailureKind:
     """The kind of a refusal; ``phase`` is the kind if the reply does not say more."""
-    if server.security == "none" and phase != "content" and _requires_encryption(code, text):
+    wants_encryption = code == _ENCRYPTION_REQUIRED or _ENCRYPTION.search(text) is not None
+    if server.security == "none" and phase != "content" and wants_encryption:
         return "unencrypted"
     if phase == "authentication":
         return _sign_in_refused(code, text)
@@ -38,10 +39,6 @@ def kind_of(code: int, text: str, phase: FailureKind, server: MailServer) -> Fai
     ):
         return "sign_in_required"
     return phase
-
-
-def _requires_encryption(code: int, text: str) -> bool:
-    return code == _ENCRYPTION_REQUIRED or _ENCRYPTION.search(text) is not None
 
 
 def _sign_in_refused(code: int, text: str) -> FailureKind:

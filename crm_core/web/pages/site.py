@@ -14,13 +14,13 @@ from crm_core.model.recent import Recent
 from crm_core.services import Services
 from crm_core.web.pages.layout.assets import Assets
 from crm_core.web.pages.layout.branding import BrandingCache
-from crm_core.web.pages.layout.fragment_cache import CachedRow, FragmentCache, row_cache
+from crm_core.web.pages.layout.fragment_cache import CachedRow, FragmentCache
 from crm_core.web.pages.layout.rendering import Renderer
 from crm_core.workspace import Workspace
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """Use cases, templates, static files and caches.
+    """Use cases, templates, static files and caches; ``rows``: of lists, by how they look and the id of the record.
 
     ``email_limits`` limits how often emails to one address are sent; ``sending``: emails sent in the background.
     """
@@ -29,7 +29,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     assets: Assets
     renderer: Renderer
     branding_cache: BrandingCache
-    rows: Recent[Hashable, CachedRow] = msgspec.field(default_factory=row_cache)
+    rows: Recent[Hashable, CachedRow] = msgspec.field(default_factory=lambda: Recent(4096))
     fragments: FragmentCache = msgspec.field(default_factory=FragmentCache)
     mailer: Mailer
     email_limits: Buckets = msgspec.field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from crm_core.model.recent import Recent
 from crm_core.plugin.storage import Document
-from crm_core.web.pages.layout.fragment_cache import row_cache
 from crm_core.web.pages.layout.rendering import Renderer
 from crm_core.web.pages.records.cells import CellRenderer
 from crm_core.web.pages.records.row_cache import Rows
@@ -17,7 +17,7 @@ from crm_customers.record_type import Customers
 
 def rows_of(renderer: Renderer) -> tuple[Rows, Any]:
     """The rows of a list of customers, and their cache, in the context of a request."""
-    site = SimpleNamespace(rows=row_cache(), renderer=renderer)
+    site = SimpleNamespace(rows=Recent(64), renderer=renderer)
     formats = SimpleNamespace(now=datetime(2026, 11, 24, tzinfo=UTC))
     context: Any = SimpleNamespace(tenant="north", root="/t", site=site, formats=formats, branding=object())
     return Rows(CellRenderer(context, Customers()), ("status",), selects=True), site.rows

@@ -47,7 +47,10 @@ class Assets:
         found |= {f"catalogue-{one.tag}.js": _catalogue(one, found) for one in languages if one.texts}
         digest = hashlib.sha256(b"".join(name.encode() + found[name] for name in sorted(found)))
         self.version = digest.hexdigest()[:12]
-        self._assets = {name: _asset(name, content) for name, content in found.items()}
+        self._assets = {
+            name: Asset(content, gzip.compress(content, mtime=0), _TYPES[name.rpartition(".")[2]])
+            for name, content in found.items()
+        }
 
     def get(self, name: str) -> Asset | None:
         """A file by name."""
@@ -65,7 +68,3 @@ def _catalogue(language: Language, files: Mapping[str, bytes]) -> bytes:
     texts = {one: language.plurals.get(one) or language.texts.get(one) for one in sorted(messages)}
     known = msgspec.json.encode({message: text for message, text in texts.items() if text}).decode()
     return f"self.catalogue = {{texts: {known}, plural: (n) => Number({language.rule})}};".encode()
-
-
-def _asset(name: str, content: bytes) -> Asset:
-    return Asset(content, gzip.compress(content, mtime=0), _TYPES[name.rpartition(".")[2]])

@@ -11,14 +11,12 @@ from cachetools import LRUCache
 from markupsafe import Markup
 
 from crm_core.language import current
-from crm_core.model.recent import Recent
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.workspace import Workspace
 
 T = TypeVar("T", bound=tuple[Markup, ...])
 _CHARACTERS: Final = 16 * 1024 * 1024  # of all fragments: a search may be long, and appears many times in its fragment
 _OVERHEAD: Final = 1024  # of each entry
-_ROWS: Final = 4096
 
 
 class FragmentCache:
@@ -54,8 +52,3 @@ class CachedRow(msgspec.Struct, frozen=True):
     references: tuple[tuple[str, str], ...]
     names: tuple[str | None, ...]
     html: Markup
-
-
-def row_cache() -> Recent[Hashable, CachedRow]:
-    """Rows of lists by how they look and the id of the record."""
-    return Recent(_ROWS)

@@ -29,25 +29,10 @@ _ICONS: Final[Mapping[str, str]] = {
     "users": "people",
 }
 """Names of icons in payloads and catalogs, and our icons for them; our own names are used as they are."""
-_KNOWN: Final = frozenset(
-    {
-        "alert",
-        "board",
-        "bolt",
-        "box",
-        "card",
-        "chart",
-        "check",
-        "checklist",
-        "clock",
-        "eye",
-        "globe",
-        "history",
-        "home",
-        "info",
-    }
-    | {"lock", "mail", "page", "people", "search", "shield", "sync", "user"}
-)
+_KNOWN: Final = frozenset({
+    "alert", "board", "bolt", "box", "card", "chart", "check", "checklist", "clock", "eye", "globe", "history", "home",
+    "info", "lock", "mail", "page", "people", "search", "shield", "sync", "user",
+})  # fmt: skip
 
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,9 +25,8 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.progress import followed
 from crm_core.web.pages.records.bulk_acts import fields_of, patch_of, settable, undoing
 from crm_core.web.pages.records.bulk_view import BulkResult, BulkView, RefusedRow
-from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.forms import RecordForm
-from crm_core.web.pages.records.picking import Picks, resolved
+from crm_core.web.pages.records.picking import Picks, resolved, with_shown
 from crm_core.web.pages.records.queries import access_of, counted, list_parameters, record_type_of
 from crm_core.web.pages.records.views import address_of, in_query
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace
 
 from crm_core.errors import InvalidRecord, NotFound
 from crm_core.language import gettext
@@ -14,23 +13,14 @@ from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import CellRenderer, is_picked
+from crm_core.web.pages.records.cells import is_picked
 from crm_core.web.pages.records.forms import RecordForm, field_member
-from crm_core.web.pages.records.picking import Picks, matches_of, shown_value
+from crm_core.web.pages.records.picking import matches_of
 from crm_core.web.pages.records.queries import access_of, record_type_of
 from crm_core.web.pages.records.typed_values import read
 from crm_core.workspace import require
 
 _LONGEST: Final = 200
-
-
-async def with_shown(context: PageContext, form: RecordForm, picks: Picks | None = None) -> RecordForm:
-    """The form with the text of each picker: the name of its value, or what was typed and not chosen."""
-    cells, shown = CellRenderer(context, form.type), dict(picks.texts if picks else {})
-    for member in form.type.members:
-        if is_picked(member) and member.name not in shown and (value := form.values.get(member.name)):
-            shown[member.name] = await shown_value(cells, member, value)
-    return replace(form, shown=shown, questions={**form.questions, **(picks.questions if picks else {})})
 
 
 async def choices(context: PageContext, module: str) -> Response:

@@ -29,13 +29,12 @@ from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.choices import with_shown
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.doubles import double_notice, double_of, same_value_notice
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
 from crm_core.web.pages.records.forms import RecordForm, Values
 from crm_core.web.pages.records.merging import Merge
-from crm_core.web.pages.records.picking import Picks, resolved
+from crm_core.web.pages.records.picking import Picks, resolved, with_shown
 from crm_core.web.pages.records.queries import access_of, document_of, full_text, record_type_of
 from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.sentences import with_article

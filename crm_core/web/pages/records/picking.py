@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from crm_core.language import gettext
 from crm_core.model.folded_text import folded
@@ -15,6 +16,7 @@ from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import HIDDEN, CellRenderer, is_picked
 from crm_core.web.pages.records.form_rows import ADD, REMOVE
+from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.queries import records_of
 
 if TYPE_CHECKING:
@@ -98,6 +100,15 @@ async def resolved(context: PageContext, record_type: RecordType, form: MultiDic
             questions[name] = tuple(Option(one.value, one.label) for one in (await _found(context, member, typed)))
     searches = any(name in ("form:find", ADD, REMOVE) or name.startswith("form:choose:") for name in form)
     return Picks(resolved, texts, questions, searches)
+
+
+async def with_shown(context: PageContext, form: RecordForm, picks: Picks | None = None) -> RecordForm:
+    """The form with the text of each picker: the name of its value, or what was typed and not chosen."""
+    cells, shown = CellRenderer(context, form.type), dict(picks.texts if picks else {})
+    for member in form.type.members:
+        if is_picked(member) and member.name not in shown and (value := form.values.get(member.name)):
+            shown[member.name] = await shown_value(cells, member, value)
+    return replace(form, shown=shown, questions={**form.questions, **(picks.questions if picks else {})})
 
 
 async def shown_value(cells: CellRenderer, member: Member, value: str) -> str:

@@ -39,19 +39,6 @@ class RightGroup(msgspec.Struct, frozen=True):
     rights: tuple[Right, ...]
 
 
-def grid_of(workspace: Workspace, user: User) -> tuple[RightGroup, ...]:
-    """The rights of a user, grouped by module."""
-    open_keys = of_role(workspace, user)
-    return tuple(
-        RightGroup(
-            title_of(state),
-            _why_module(workspace, state),
-            tuple(_right(workspace, user, state, key, open_keys) for key in state.module.features),
-        )
-        for state in workspace.modules.states.values()
-    )
-
-
 def of_role(workspace: Workspace, user: User) -> frozenset[str]:
     """The feature keys that plan and role grant the user, before the assignment."""
     caller = Caller(kind="user", id=user.id, name=user.email, revision=0, role=user.role, email=user.email)
@@ -79,54 +66,68 @@ def narrowed(workspace: Workspace, user: User) -> int:
     return len(open_keys - expand(user.assignment, open_keys))
 
 
-def _right(workspace: Workspace, user: User, state: ModuleState, key: str, open_keys: frozenset[str]) -> Right:
-    in_plan = key in workspace.modules.allowed
-    is_open = key in open_keys
-    assigned = is_open and (user.assignment is None or key in expand(user.assignment, open_keys))
-    mark, why = _outcome(workspace, user, state, key, is_open=is_open, assigned=assigned)
-    return Right(
-        key=key,
-        title=right_name(workspace, key),
-        in_plan=in_plan,
-        assigned=assigned,
-        open=is_open,
-        mark=mark,
-        why=why,
-    )
+class RightsGrid:
+    """The rights of one user in a workspace."""
 
+    def __init__(self, workspace: Workspace, user: User) -> None:
+        self._workspace, self._user = workspace, user
+        self._open = of_role(workspace, user)
+        self._assigned = self._open if user.assignment is None else expand(user.assignment, self._open)
 
-def _outcome(
-    workspace: Workspace, user: User, state: ModuleState, key: str, *, is_open: bool, assigned: bool
-) -> tuple[Mark, str]:
-    first, role = user_name(user).split()[0], workspace.roles.get(user.role)
-    if is_open:
-        if assigned:
+    def groups(self) -> tuple[RightGroup, ...]:
+        """The rights, grouped by module."""
+        return tuple(
+            RightGroup(
+                title_of(state),
+                self._why_module(state),
+                tuple(self._right(state, key) for key in state.module.features),
+            )
+            for state in self._workspace.modules.states.values()
+        )
+
+    def _right(self, state: ModuleState, key: str) -> Right:
+        mark, why = self._outcome(state, key)
+        return Right(
+            key=key,
+            title=right_name(self._workspace, key),
+            in_plan=key in self._workspace.modules.allowed,
+            assigned=key in self._assigned,
+            open=key in self._open,
+            mark=mark,
+            why=why,
+        )
+
+    def _outcome(self, state: ModuleState, key: str) -> tuple[Mark, str]:
+        workspace, user = self._workspace, self._user
+        first, role = user_name(user).split()[0], workspace.roles.get(user.role)
+        if key in self._assigned:
             return Mark("ok", "check", gettext("Allowed")), ""
-        return Mark("warn", "minus", gettext("Removed")), gettext("An admin removed it from {first}.", first=first)
-    if state.module.name in workspace.catalog.blocked and key not in workspace.modules.allowed:
-        return Mark("idle", "lock", gettext("Blocked")), gettext(
-            "This instance's policy blocks it. No push can enable it."
+        if key in self._open:
+            return Mark("warn", "minus", gettext("Removed")), gettext("An admin removed it from {first}.", first=first)
+        if state.module.name in workspace.catalog.blocked and key not in workspace.modules.allowed:
+            return Mark("idle", "lock", gettext("Blocked")), gettext(
+                "This instance's policy blocks it. No push can enable it."
+            )
+        if workspace.entitlements.overrides.get(key) is False:
+            return Mark("idle", "lock", gettext("Removed")), gettext("The platform removed it for all users.")
+        if key not in workspace.modules.granted:
+            return Mark("idle", "lock", gettext("Not in plan")), gettext(
+                "The plan {plan_name} does not include it.", plan_name=workspace.plan_name
+            )
+        if state.reason is not None:
+            return Mark("idle", "lock", gettext("Module off")), reason_text(state.reason)
+        title = label_of(role.title) if role else user.role
+        return Mark("idle", "minus", gettext("Not in role")), gettext(
+            "The role {title} does not grant it. Give {first} another role.", title=title, first=first
         )
-    if workspace.entitlements.overrides.get(key) is False:
-        return Mark("idle", "lock", gettext("Removed")), gettext("The platform removed it for all users.")
-    if key not in workspace.modules.granted:
-        return Mark("idle", "lock", gettext("Not in plan")), gettext(
-            "The plan {plan_name} does not include it.", plan_name=workspace.plan_name
-        )
-    if state.reason is not None:
-        return Mark("idle", "lock", gettext("Module off")), reason_text(state.reason)
-    title = label_of(role.title) if role else user.role
-    return Mark("idle", "minus", gettext("Not in role")), gettext(
-        "The role {title} does not grant it. Give {first} another role.", title=title, first=first
-    )
 
-
-def _why_module(workspace: Workspace, state: ModuleState) -> str:
-    if state.module.name in workspace.catalog.blocked and state.reason is not None:
-        return gettext("Blocked by this instance's policy")
-    if state.reason is not None:
-        return reason_text(state.reason).rstrip(".")
-    added = [key for key in state.module.features if workspace.entitlements.overrides.get(key) is True]
-    if added:
-        return gettext("Included in {plan}, with an override by the platform", plan=workspace.plan_name)
-    return gettext("Included in {plan}", plan=workspace.plan_name)
+    def _why_module(self, state: ModuleState) -> str:
+        workspace = self._workspace
+        if state.module.name in workspace.catalog.blocked and state.reason is not None:
+            return gettext("Blocked by this instance's policy")
+        if state.reason is not None:
+            return reason_text(state.reason).rstrip(".")
+        added = [key for key in state.module.features if workspace.entitlements.overrides.get(key) is True]
+        if added:
+            return gettext("Included in {plan}, with an override by the platform", plan=workspace.plan_name)
+        return gettext("Included in {plan}", plan=workspace.plan_name)

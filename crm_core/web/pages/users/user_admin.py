@@ -18,7 +18,7 @@ from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.users.rights_grid import RightGroup, assignment_of, grid_of, narrowed
+from crm_core.web.pages.users.rights_grid import RightGroup, RightsGrid, assignment_of, narrowed
 from crm_core.web.pages.users.signing_in import first_message
 
 _SHOWN: Final = 100
@@ -136,7 +136,7 @@ async def users_page(
         people=tuple(_row(context, stored.user, selected) for stored in found),
         user=_selected(context, selected),
         roles=tuple(role_options(context, selected.user.role)),
-        grid=grid_of(context.workspace, selected.user),
+        grid=RightsGrid(context.workspace, selected.user).groups(),
         notice=notice,
         link=link,
     )
