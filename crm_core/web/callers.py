@@ -1,4 +1,4 @@
-"""From a request to the one who sent it: a bearer credential, or the cookie of a browser that shows it means it."""
+"""From a request to its sender: by a bearer credential, or by a cookie if the request comes from our own page."""
 
 from __future__ import annotations
 

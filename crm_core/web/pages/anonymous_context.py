@@ -15,7 +15,7 @@ from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.site import Site
-from crm_core.web.pages.tenant_context import TenantContext, speak_for
+from crm_core.web.pages.tenant_context import TenantContext, set_language_for
 
 COOKIE: Final = "crm_door"
 _PURPOSE: Final = "door"
@@ -59,10 +59,7 @@ class AnonymousContext(TenantContext):
 
 
 async def anonymous_context(site: Site, tenant: str) -> AnonymousContext:
-    """The context of the current request without its user; from here on, the request speaks the workspace's language.
-
-    Raises UnknownTenant.
-    """
+    """The context of the current request without its user; sets the language of the page. Raises UnknownTenant."""
     workspace = await site.workspace_of(tenant)
-    speak_for(site, workspace)
+    set_language_for(site, workspace)
     return AnonymousContext(site=site, tenant=tenant, workspace=workspace)

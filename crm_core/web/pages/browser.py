@@ -64,7 +64,7 @@ request = cast("BrowserRequest", LocalProxy(_CURRENT))
 
 
 def begin(sent: Request) -> None:
-    """Answer a request until the end of its task."""
+    """Make a request the one that is being answered, until the end of this task."""
     _CURRENT.set(BrowserRequest(sent))
 
 

@@ -20,7 +20,7 @@ from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.refusals import anonymous_refusal, refusal
 from crm_core.web.pages.site import Site
-from crm_core.web.pages.tenant_context import speak_for
+from crm_core.web.pages.tenant_context import set_language_for
 from crm_core.web.pages.unsaved import unsaved_input
 from crm_core.web.problems import problem
 from crm_core.workspace import require, require_scope
@@ -114,7 +114,7 @@ async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, An
 async def _context(site: Site, tenant: str) -> PageContext:
     caller = await visitor(site.services, current_request(), tenant)
     workspace = await site.workspace_of(tenant)
-    speak_for(site, workspace, caller.language)
+    set_language_for(site, workspace, caller.language)
     return PageContext(site=site, tenant=tenant, caller=caller, workspace=workspace)
 
 
@@ -138,7 +138,7 @@ async def _require_csrf_token(context: PageContext, most: int) -> None:
 
 
 def _require_small(most: int) -> None:
-    """Refuse a form that is too large, or not sent as our own forms are: those of more than a usual size as files."""
+    """Refuse a form that is too large, or of another media type than ours: multipart if it may have a file."""
     length = request.content_length
     if length is None or length > most:
         raise PayloadTooLarge(gettext("The form is larger than {n} bytes. Shorten it.", n=most), limit=most)

@@ -54,7 +54,7 @@ def site_of(services: Services) -> Site:
     """The site around the use cases of an instance; in a thread, as its templates are loaded."""
     instance = services.settings.instance
     assets = Assets(services.languages.by_tag.values())
-    # Of a payload type whose sections name mail servers, its options say where connections may lead.
+    # The options of payload types that name mail servers say where connections may lead.
     calls = services.registry.calls
     mail = [options for name, options in services.options.items() if calls.offers(name, "mail_server")]
     renderer = Renderer(f"/i/{instance}/static/{assets.version}")

@@ -16,8 +16,8 @@ from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
 
 
-def speak_for(site: Site, workspace: Workspace, chosen: str | None = None) -> None:
-    """Use the language that the user chose, else the workspace's, else the browser's, until the end of the request."""
+def set_language_for(site: Site, workspace: Workspace, chosen: str | None = None) -> None:
+    """Set the language of this request: the one that the user chose, else the workspace's, else the browser's."""
 
     def wishes() -> Iterator[str | None]:
         yield chosen

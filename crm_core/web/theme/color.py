@@ -42,7 +42,7 @@ def oklch(color: str) -> Oklch:
 
 
 def hex_of(light: float, chroma: float, hue: float) -> str:
-    """The sRGB colour of that lightness and hue; where it cannot be that vivid, chroma alone gives way."""
+    """The sRGB colour of that lightness and hue; if none is that vivid, the most vivid one."""
     light = min(1.0, max(0.0, light))
     if not _is_inside(light, chroma, hue):
         low, high = 0.0, chroma

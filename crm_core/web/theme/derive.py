@@ -1,4 +1,4 @@
-"""Which token is made how from the five pushed colours: fills are worn as pushed, what must be read is proven."""
+"""How each token is made from the five pushed colours: fills stay as they are, text is made readable on them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DARK_BACKGROUND = 0.5
 
 
 def derive(colors: Mapping[str, str], mode: Mode) -> Tokens:
-    """Every token of one mode as ``#rrggbb``. A colour that was not pushed takes the product's own.
+    """Every token of one mode as ``#rrggbb``. Colours that were not pushed have their defaults.
 
     Args:
         colors: ``primary, accent, background, sidebar, text``, each ``#rrggbb``, none required.

@@ -29,7 +29,7 @@ def mix(color: str, other: str, share: float) -> str:
 
 
 def reach(color: str, grounds: Sequence[str], ratio: float) -> str:
-    """The colour nearest in lightness that has ``ratio`` against every ground; the colour itself where it has."""
+    """The colour itself if it has ``ratio`` against every ground, else the nearest in lightness that does."""
 
     def is_readable(candidate: str) -> bool:
         return all(contrast(candidate, ground) >= ratio + _SLACK for ground in grounds)

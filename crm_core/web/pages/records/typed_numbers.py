@@ -20,7 +20,7 @@ _LEAST_CLEAR: Final = 4
 
 
 class TypedAmount(NamedTuple):
-    """A typed amount. ``readings``: its plain numbers, as of ``readings``; ``currency``: the code that it names."""
+    """A typed amount: its plain numbers, as the function ``readings`` returns them, and the code that it names."""
 
     readings: tuple[str, ...]
     currency: str | None

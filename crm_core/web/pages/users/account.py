@@ -18,7 +18,7 @@ from crm_core.web.pages.layout.rights import action_label, right_name
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field
-from crm_core.web.pages.tenant_context import speak_for
+from crm_core.web.pages.tenant_context import set_language_for
 from crm_core.web.pages.users.signing_in import MISMATCH, first_message, new_password_fields, password_field
 
 _YEAR: Final = 365 * 24 * 3600
@@ -61,7 +61,7 @@ async def choose_language(context: PageContext) -> Response:
     languages = context.services.languages.by_tag
     chosen = languages.get((await request.form).get("language", ""))
     await context.services.users.choose_language(context.tenant, context.caller, chosen.tag if chosen else None)
-    speak_for(context.site, context.workspace, chosen.tag if chosen else None)
+    set_language_for(context.site, context.workspace, chosen.tag if chosen else None)
     return redirect(context, "/account", gettext("Language changed"))
 
 
