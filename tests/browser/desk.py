@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -96,7 +97,9 @@ class Desk:
         return [f"{one['id']}: {one['nodes'][0]['target']} {one['nodes'][0].get('failureSummary')}" for one in found]
 
     def shot(self, name: str) -> None:
-        """Save a screenshot of the whole page, for people to look at."""
+        """Save a screenshot of the whole page, for people to look at, if CRM_SCREENSHOTS is set."""
+        if not os.environ.get("CRM_SCREENSHOTS"):
+            return
         SHOTS.mkdir(exist_ok=True)
         self.page.evaluate("scrollTo(0, 0)")  # fixed elements would be drawn at the scroll position
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)

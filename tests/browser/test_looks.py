@@ -1,4 +1,4 @@
-"""Every page in light and dark, wide and narrow: no serious finding of axe, no overflow, and screenshots."""
+"""Every page in light and dark, wide and narrow: no serious finding of axe and no overflow."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ DEALS = (
 
 
 def looked_at(desk: Desk, name: str, path: str) -> list[str]:
-    """The errors of a page, wide and narrow, light and dark; saves screenshots.
+    """The errors of a page, wide and narrow, light and dark; takes its screenshots.
 
     The document is the same each time, so only the contrast is checked in dark.
     """
