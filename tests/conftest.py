@@ -14,6 +14,8 @@ from hypothesis import settings
 
 from chromium import chromium
 
+pytest_plugins = ("spread",)
+
 PACKAGES = {
     "chromium": "chromium",
     "nginx": "nginx-light",
@@ -47,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Browser tests last: the browser's driver keeps an event loop running, beside which no asynchronous test runs."""
+    """Browser tests together, in any order: what they share is started once."""
     if config.getoption("reverse"):
         items.reverse()
     if (seed := config.getoption("random_order")) is not None:

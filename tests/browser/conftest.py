@@ -28,13 +28,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mail_port() -> int:
     """The port of the tests' mail server."""
     return free_port()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def box(tmp_path_factory: pytest.TempPathFactory, mail_port: int) -> Iterator[Box]:
     """An instance: ``northwind`` has users, records and a brand, ``bare`` only users, ``office`` nothing at first."""
     roster = {TENANT: {"keys": [roster_key()]}} | {name: {"keys": [roster_key(name)]} for name in ("bare", OFFICE)}
@@ -54,26 +54,26 @@ def box(tmp_path_factory: pytest.TempPathFactory, mail_port: int) -> Iterator[Bo
         assert made.stop() == 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api(box: Box) -> Api:
     return Api(box)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def aside() -> Callable[[Callable[[], T]], T]:
     """Run something in another thread: commands run an event loop, and the browser's driver occupies this thread's."""
     pool = ThreadPoolExecutor(1)
     return lambda work: pool.submit(work).result()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def office(box: Box, aside: Callable[[Callable[[], None]], None]) -> str:
     """The tenant with 5,000 customers."""
     aside(lambda: fill(box))
     return OFFICE
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(box: Box) -> Iterator[Browser]:
     with sync_playwright() as driver:
         launched = driver.chromium.launch(
@@ -84,7 +84,7 @@ def browser(box: Box) -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def signed_in() -> dict[tuple[str, People], Any]:
     """Cookies of sign-ins that tests share; a test that signs out uses ``fresh=True``."""
     return {}

@@ -1,0 +1,1 @@
+"""The pages in Chromium: one server and one browser for all modules."""
