@@ -91,7 +91,7 @@ faults: setup ## let each system call of the store fail, or kill it there; NAME=
 	@PYTHONPATH=tests $(BIN)/python -m faults.run $(NAME)
 
 .PHONY: mutants
-mutants: setup ## list the changes to verifiers, keys, sync and access that no test notices (hours), or NAME="crm_rfc9421*"
+mutants: setup ## list the changes to verifiers, keys, sync and access that no test notices (an hour), or NAME="crm_rfc9421*"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mutants]'
 	@nice -n 19 $(BIN)/python tests/mutants/run.py $(NAME)
 

@@ -2,8 +2,9 @@
 
 ``python tests/mutants/run.py [PATTERN ...]`` runs the subjects one after the other, each in its own folder, and prints
 a row for each module, then each survivor that ``equivalent.txt`` does not name; it exits 1 if there is one. A PATTERN
-such as ``crm_core.access.signin.*`` runs the mutants of that name, also those that an earlier run decided; without one
-these are run again only if their function has changed. Schemes take minutes each, access and sync an hour and more.
+such as ``crm_core.access.signin.*`` limits it to mutants of that name. Those that a test noticed in an earlier run are
+run again only if their function has changed, or if their folder in ``.mutants`` is deleted. Schemes take seconds to
+minutes each, access and sync half an hour.
 
 mutmut finds only packages in the folder that it runs in, so the plugins are copied next to the core.
 """
@@ -11,14 +12,14 @@ mutmut finds only packages in the folder that it runs in, so the plugins are cop
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".mutants"
@@ -77,16 +78,10 @@ SENTENCES = (  # lines that are only words for people
     r"gettext_noop\(|_[A-Z_]+\.format\(|^\s*\)\.format\(",
     r"^\s*\w+=\w+(, \w+=\w+)*$",  # the values in such a sentence
 )
-PLUGINS = ("asyncio", "timeout", "hypothesispytest", "crm_core.testing.pytest_plugin", "noticed")
 SETTINGS = {
     "do_not_mutate_patterns": SENTENCES,
-    "pytest_add_cli_args": [
-        *(f"-p{plugin}" for plugin in PLUGINS),
-        "--timeout=45",
-        *(f"--deselect={test}" for test in DESELECTED),
-    ],
+    "pytest_add_cli_args": ["-p", "no:schemathesis", *(f"--deselect={test}" for test in DESELECTED)],
     "use_git_change_detection": False,
-    "timeout_multiplier": 30.0,
 }
 SHOW = """
 import sys
@@ -95,12 +90,9 @@ for name in sys.argv[1:]:
     print("\\0" + get_diff_for_mutant(name))
 """  # in one process: ``mutmut show`` takes seconds for each
 MUTMUT = Path(sys.executable).with_name("mutmut")
-ENVIRONMENT = {  # a mutant is a fork that runs a test or two, so that the start of pytest counts, and each fsync
-    **os.environ,
-    "PYTHONPATH": str(Path(__file__).parent),
-    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-    **({"PYTEST_DEBUG_TEMPROOT": "/dev/shm"} if Path("/dev/shm").is_dir() else {}),
-}
+NO_MUTANT = "none"  # the name of none: mutmut makes mutants, finds the tests that call each function, and ends
+FORKS = Path(__file__).with_name("forks.py")
+FORKED_AGAIN = (None, 0, 33)  # not run, survived, without tests
 UNDECIDED = ("not checked", "skipped")
 UNNOTICED = ("survived", "no tests", "suspicious")
 
@@ -140,10 +132,26 @@ def changes(work: Path, names: list[str]) -> dict[str, str]:
     return found
 
 
-def survivors(work: Path, subject: Subject, patterns: list[str]) -> list[str]:
-    """Run mutmut, print a row for each module, and return the survivors that are not known to be equivalent."""
+def unnoticed(work: Path, patterns: list[str]) -> list[str]:
+    """The mutants of these names that no test has noticed yet."""
+    codes: dict[str, int | None] = {}
+    for file in work.glob("mutants/**/*.meta"):
+        codes |= json.loads(file.read_text())["exit_code_by_key"]
+    chosen = (name for name, code in codes.items() if code in FORKED_AGAIN)
+    return [name for name in chosen if not patterns or any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def test(work: Path, subject: Subject, patterns: list[str]) -> None:
+    """Make the mutants of a subject, and run the tests on those that none has noticed yet."""
     prepare(work, subject)
-    subprocess.run([MUTMUT, "run", "--max-children", "2", *patterns], cwd=work, env=ENVIRONMENT, check=False)
+    mutmut(work, "run", NO_MUTANT)
+    arguments = [*cast("list[str]", SETTINGS["pytest_add_cli_args"]), *subject.tests]
+    names = "\n".join(unnoticed(work, patterns))
+    subprocess.run([sys.executable, FORKS, *arguments], cwd=work / "mutants", input=names, text=True, check=True)
+
+
+def survivors(work: Path) -> list[str]:
+    """Print a row for each module, and return the survivors that are not known to be equivalent."""
     known = {line.rpartition("  # ")[0] for line in EQUIVALENT.read_text().splitlines()}
     results = re.findall(r"^    (\S+): (.+)$", mutmut(work, "results", "--all", "true"), re.MULTILINE)
     changed = changes(work, [name for name, status in results if status in UNNOTICED])
@@ -170,7 +178,8 @@ def main(patterns: list[str]) -> int:
     for name, subject in SUBJECTS.items():
         chosen = [pattern for pattern in patterns if pattern.startswith(name)]
         if chosen or not patterns:
-            found += survivors(WORK / name, subject, chosen)
+            test(WORK / name, subject, chosen)
+            found += survivors(WORK / name)
     return 1 if found else 0
 
 

@@ -10,7 +10,8 @@ import pytest
 from crm_core.errors import PluginFailed
 from crm_core.model.change_log import MODULES_CHANGED, SYNC_APPLIED, ChangeEntry
 from crm_core.plugin.storage import Delete, Unit, WorkspaceAt
-from crm_core.sync.apply import HISTORY
+from crm_core.sync.apply import HISTORY, removed_modules
+from crm_core.workspace import Workspace
 from sync_world import World
 
 Worlds = Callable[..., Awaitable[World]]
@@ -120,6 +121,36 @@ async def test_a_change_of_modules_is_an_event(world: World) -> None:
         (applied(1, "features"),),
         (applied(2, "features"), changed),
     ]
+
+
+async def test_modules_that_are_removed(world: World) -> None:
+    """Those that were available and no longer are, and no other."""
+    await pushed(world, {"plan": {"code": "pro", "features": ["customers.*", "tasks.*"]}}, kind="features")
+    before = await world.services.views.of("northwind")
+    await pushed(world, {"plan": {"code": "pro", "features": ["customers.*", "deals.*"]}}, kind="features")
+    after = await world.services.views.of("northwind")
+    assert removed_modules(before, after) == ["tasks"]
+    assert removed_modules(after, before) == ["deals"]
+    assert removed_modules(after, after) == []
+
+
+async def test_the_workspace_of_a_push_is_not_derived_again(world: World) -> None:
+    """Readers receive the one that the push was checked with, and it shares what the push left as it was."""
+    before = await world.services.views.of("northwind")
+    learned: list[Workspace] = []
+    learn = world.services.views.learn
+
+    def learning(workspace: Workspace) -> None:
+        learned.append(workspace)
+        learn(workspace)
+
+    world.services.views.learn = learning  # type: ignore[method-assign]
+    await pushed(world, {"title": "One"})
+    after = await world.services.views.of("northwind")
+    assert [one is after for one in learned] == [True]
+    assert (after.tenant, after.generation, after.modules is before.modules) == ("northwind", before.generation, True)
+    await pushed(world, {"title": "Two"}, mode="preview")
+    assert len(learned) == 1
 
 
 async def test_a_section_that_its_type_cannot_use_is_not_applied(worlds: Worlds) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -50,6 +51,8 @@ async def test_a_fault_of_the_server_is_chained_and_uses_no_nonce(world: World) 
     assert (tenant, unit.now, unit.claims) == ("northwind", int(world.clock().timestamp()), ())
     assert [one.id for one in seen] == [entry.id]
     assert (await world.services.receiver.receive(push)).status == "applied"
+    newest, *_ = await world.entries()
+    assert [(one.id, one.status) for one in seen[1:]] == [(newest.id, "applied")]
 
 
 @pytest.mark.parametrize("fault", [StorageFull("full"), StorageUnavailable("away")])
@@ -108,6 +111,43 @@ async def test_a_repeat_has_the_status_of_its_original(worlds: Worlds) -> None:
     for push in (preview, refused):
         with pytest.raises(ReplayedNonce):
             await receiver.receive(push)
+
+
+async def test_a_refusal_is_logged_with_its_findings_and_its_nonce(world: World) -> None:
+    """The entry lists what is wrong; the same request again is a replay of the refused one."""
+    push, commits = world.push({"title": 5}), recorded(world)
+    with pytest.raises(InvalidPayload):
+        await world.services.receiver.receive(push)
+    (entry,) = await world.entries()
+    assert [(one.pointer, one.code) for one in entry.errors] == [("/data/title", "wrong_type")]
+    assert [unit.now for _, unit in commits] == [int(world.clock().timestamp())]
+    with pytest.raises(ReplayedNonce) as replayed:
+        await world.services.receiver.receive(push)
+    assert replayed.value.evidence["original"] == {
+        "request_id": push.request_id, "received_at": entry.received_at, "status": "rejected", "version": 1
+    }  # fmt: skip
+
+
+async def test_a_replay_is_refused_before_its_body_is_read(world: World) -> None:
+    """Its entry has nothing of the body; its refusal has the first use with the version."""
+    push = world.push({"title": "T"}, version=7)
+    await world.services.receiver.receive(push)
+    with pytest.raises(ReplayedNonce) as replayed:
+        await world.services.receiver.receive(push)
+    assert replayed.value.evidence["original"]["version"] == 7
+    newest, _ = await world.entries()
+    assert (newest.error_code, newest.payload_version, newest.mode) == ("replayed_nonce", None, None)
+
+
+async def test_a_repeat_to_another_address_is_a_replay(worlds: Worlds) -> None:
+    """The body may be the same, but the original was for another type."""
+    world = await worlds(tenant=", repeats: accept")
+    push = world.push({"title": "T"})
+    await world.services.receiver.receive(push)
+    world.serial = count(1)
+    elsewhere = world.push(raw=await push.read_body(), kind="workspace")
+    with pytest.raises(ReplayedNonce):
+        await world.services.receiver.receive(elsewhere)
 
 
 async def test_past_the_limit_of_a_source_one_entry_counts_its_attempts(worlds: Worlds) -> None:

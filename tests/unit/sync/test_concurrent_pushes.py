@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -45,7 +46,8 @@ def meanwhile(world: World, *pushes: Any) -> None:
 
     async def overtaking(tenant: str, unit: Unit) -> Any:
         while waiting:
-            await world.services.receiver.receive(waiting.pop(0))
+            with suppress(InvalidPayload):
+                await world.services.receiver.receive(waiting.pop(0))
         return await commit(tenant, unit)
 
     world.backend.commit = overtaking  # type: ignore[method-assign]
@@ -83,6 +85,22 @@ async def test_a_newer_push_overtakes_an_older_one(world: World) -> None:
         await world.services.receiver.receive(older)
 
 
+async def test_a_preview_is_never_taken_for_the_workspace(world: World) -> None:
+    """Not even if another process has applied a push meanwhile, which made the revision that the preview shows."""
+    push, commit = world.push({"title": "Applied"}), world.backend.commit
+
+    async def overtaking(tenant: str, unit: Unit) -> Any:
+        world.backend.commit = commit  # type: ignore[method-assign]
+        await world.services.receiver.receive(push)
+        world.services.views.forget(tenant)  # as it was another process
+        return await commit(tenant, unit)
+
+    world.backend.commit = overtaking  # type: ignore[method-assign]
+    receipt = await world.services.receiver.receive(world.push({"title": "Previewed"}, mode="preview"))
+    assert receipt.status == "previewed"
+    assert (await world.services.views.of("northwind")).sections["branding"].data == {"title": "Applied"}
+
+
 async def test_the_same_payload_is_applied_once(world: World) -> None:
     """Of two requests with one body at the same moment the second is a duplicate, and of one request a replay."""
     push = world.push({"title": "T"})
@@ -96,6 +114,16 @@ async def test_the_same_payload_is_applied_once(world: World) -> None:
     with pytest.raises(ReplayedNonce) as replayed:
         await world.services.receiver.receive(push)
     assert replayed.value.evidence["original"]["request_id"] == "twin"
+
+
+async def test_the_twin_of_a_refused_push_is_a_replay(world: World) -> None:
+    """Whichever of the two is logged first has used the nonce."""
+    push = world.push({"title": 5})
+    meanwhile(world, msgspec.structs.replace(push, request_id="twin"))
+    with pytest.raises(ReplayedNonce) as replayed:
+        await world.services.receiver.receive(push)
+    assert replayed.value.evidence["original"]["request_id"] == "twin"
+    assert [(entry.request_id, entry.seq) for entry in await world.entries()] == [(push.request_id, None), ("twin", 1)]
 
 
 async def test_the_twin_of_a_push_is_answered_where_the_roster_accepts_repeats(worlds: Worlds) -> None:

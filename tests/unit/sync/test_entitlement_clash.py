@@ -57,6 +57,13 @@ async def test_a_clash_is_a_warning_that_names_both_types(worlds: Worlds) -> Non
     assert warnings(await receive(push({"most": 10}, kind="gate")), "entitlement_clash")
     assert (await world.services.views.of("northwind")).entitlements.limits == {"customers": 9}
     assert not warnings(await receive(push({"most": 9}, kind="gate")), "entitlement_clash")
+    lower: Any = await receive(push({"most": 2}, kind="gate"))
+    assert [(one["pointer"], one["code"]) for one in lower.warnings if one["code"] != "seen"] == [
+        ("/data", "entitlement_clash")
+    ]
+    both = {"gate": {"most": 1}, "features": {"limits": {"customers": 5}}}
+    combined: Any = await receive(push(both, kind="combined"))
+    assert [one["pointer"] for one in combined.warnings if one["code"] == "entitlement_clash"] == ["/data/gate"]
 
 
 async def test_plugins_see_the_sections_and_modules_as_they_would_be(worlds: Worlds) -> None:
