@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from msgspec.structs import replace
-
 from crm_core.model.catalog import RECORD_ACTIONS, Catalog, Module, SyncPolicy
 from crm_core.model.entitlements import PlanGrant
 from crm_core.model.names import SNAKE_NAME, title_from
@@ -24,8 +22,8 @@ from crm_core.settings.reading import (
     matching,
     one_of,
     read_file,
+    set_of,
     text,
-    unique_list_of,
 )
 
 _FEATURE = re.compile(rf"{SNAKE_NAME.pattern}\.{SNAKE_NAME.pattern}")
@@ -90,7 +88,7 @@ def _module(member: MappingMember, below: Catalog) -> Module:
         name=name,
         title=members.get("title", text, base.title),
         features=members.get("features", lambda value: _features(value, name), base.features),
-        requires=members.get("requires", unique_list_of(_read_module, "module"), base.requires),
+        requires=members.get("requires", list_of(_read_module, unique="module"), base.requires),
         group=members.get("group", matching(SNAKE_NAME, "the name of a group; use a-z, 0-9 and `_`"), base.group),
         icon=members.get("icon", text, base.icon),
         order=members.get("order", integer(0, 1_000_000), base.order),
@@ -116,7 +114,7 @@ def _features(node: Node, module: str) -> tuple[str, ...]:
             )
         return key
 
-    keys = unique_list_of(own, "feature key")(node)
+    keys = list_of(own, unique="feature key")(node)
     if f"{module}.view" not in keys:
         raise Wrong.at(node.place, f"every module has a key to view it; add {module}.view")
     return keys
@@ -192,11 +190,12 @@ def _plan_key(node: Node, modules: Mapping[str, Module]) -> str:
 def _policy(node: Node, modules: Mapping[str, Module], below: SyncPolicy) -> SyncPolicy:
     members = Members(node, "the policy's members")
     groups = {module.group for module in modules.values() if module.group is not None}
-    blocked = members.get("blocked_modules", list_of(one_of(modules, "module")), None)
-    blocked_groups = members.get("blocked_groups", list_of(one_of(groups, "group")), None)
+    policy = SyncPolicy(
+        blocked_modules=members.get("blocked_modules", set_of(one_of(modules, "module")), below.blocked_modules),
+        blocked_groups=members.get("blocked_groups", set_of(one_of(groups, "group")), below.blocked_groups),
+    )
     members.done()
-    policy = below if blocked is None else replace(below, blocked_modules=frozenset(blocked))
-    return policy if blocked_groups is None else replace(policy, blocked_groups=frozenset(blocked_groups))
+    return policy
 
 
 def _of_record_type(name: str) -> Module:

@@ -26,10 +26,10 @@ from crm_core.settings.reading import (
     mapping_of,
     matching,
     name,
-    network,
+    networks,
     read_file,
+    set_of,
     text,
-    unique_list_of,
 )
 from crm_core.settings.records import RecordSettings, read_records
 from crm_core.settings.secrets import References, Secrets
@@ -160,9 +160,9 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
     sync = members.get("sync", read_sync, SyncSettings())
     records = members.get("records", read_records, RecordSettings())
-    proxies = members.get("trusted_proxies", unique_list_of(network, "network"), ())
-    operators = members.get("operators", unique_list_of(network, "network"), LOOPBACK)
-    origins = members.get("allowed_origins", unique_list_of(public_origin, "origin"), ())
+    proxies = members.get("trusted_proxies", networks, ())
+    operators = members.get("operators", networks, LOOPBACK)
+    origins = members.get("allowed_origins", list_of(public_origin, unique="origin"), ())
     plugins = members.get("plugins", lambda value: _plugins(value, folder), PluginSettings())
     members.done(others=True)
     assert code is not None
@@ -275,10 +275,10 @@ def _plugins(node: Node, folder: Path) -> PluginSettings:
         places.setdefault(written, item.place)
         return written
 
-    disabled = members.get("disabled", list_of(read_disabled), ())
+    disabled = members.get("disabled", set_of(read_disabled), frozenset[str]())
     folders = members.get("folders", list_of(lambda value: _existing(value, folder)), ())
     members.done()
-    return PluginSettings(frozenset(disabled), folders, places)
+    return PluginSettings(disabled, folders, places)
 
 
 def _existing(node: Node, folder: Path) -> Path:

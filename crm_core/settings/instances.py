@@ -12,7 +12,7 @@ from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node, is_there
 from crm_core.settings.instance import LOOPBACK, Listen, read_listen
 from crm_core.settings.places import FileProblem, Place, Wrong, quoted, setup_error
-from crm_core.settings.reading import Members, check_name, list_of, mapping_of, network, read_file, text, unique_list_of
+from crm_core.settings.reading import Members, check_name, list_of, mapping_of, networks, read_file, text
 
 _ORIGIN = re.compile(r"(http://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([1-9][0-9]{0,4}))?)/?")
 _LARGEST_PORT = 65_535
@@ -67,7 +67,7 @@ class _InstancesReader:
         check_name(member.name, member.place)
         members = Members(member.value, "the instance's members")
         upstreams = members.required("upstreams", list_of(self.upstream, least=1), '["http://127.0.0.1:8000"]')
-        drained = members.get("drained", unique_list_of(self.address, "upstream"), ())
+        drained = members.get("drained", list_of(self.address, unique="upstream"), ())
         entry = members.find("drained")
         items = entry.value.items if entry is not None and isinstance(entry.value, Items) else ()
         for address, item in zip(drained, items, strict=False):  # none are drained if the list could not be read
@@ -103,8 +103,8 @@ class _InstancesReader:
 def _instances(node: Node, folder: Path) -> InstancesSettings:
     members = Members(node)
     listen = members.get("listen", lambda value: read_listen(value, folder), Listen(port=8080))
-    proxies = members.get("trusted_proxies", unique_list_of(network, "network"), ())
-    operators = members.get("operators", unique_list_of(network, "network"), LOOPBACK)
+    proxies = members.get("trusted_proxies", networks, ())
+    operators = members.get("operators", networks, LOOPBACK)
     reader = _InstancesReader(folder, listen)
     instances = members.required(
         "instances",

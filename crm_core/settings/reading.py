@@ -124,8 +124,8 @@ def mapping_of(node: Node, read: Callable[[MappingMember], T], what: str) -> dic
     return values
 
 
-def list_of(read: Read[T], *, least: int = 0) -> Read[tuple[T, ...]]:
-    """A list."""
+def list_of(read: Read[T], *, least: int = 0, unique: str | None = None) -> Read[tuple[T, ...]]:
+    """A list; if ``unique`` says what its items are, without duplicates."""
 
     def read_items(node: Node) -> tuple[T, ...]:
         if not isinstance(node, Items):
@@ -141,9 +141,18 @@ def list_of(read: Read[T], *, least: int = 0) -> Read[tuple[T, ...]]:
                 problems.extend(wrong.problems)
         if problems:
             raise Wrong(problems)
+        for at, value in enumerate(values):
+            if unique is not None and value in values[:at]:
+                raise Wrong.at(node.items[at].place, f"this {unique} is in the list twice; remove one")
         return tuple(values)
 
     return read_items
+
+
+def set_of(read: Read[T], *, least: int = 0) -> Read[frozenset[T]]:
+    """A list whose order and repeats do not count."""
+    read_items = list_of(read, least=least)
+    return lambda node: frozenset(read_items(node))
 
 
 def text(node: Node) -> str:
@@ -252,6 +261,10 @@ def network(node: Node) -> Network:
     raise Wrong.at(node.place, f"the address has bits set beyond its mask; write {wide}")
 
 
+networks = list_of(network, unique="network")
+"""Networks, each once."""
+
+
 def host_port(node: Node) -> tuple[str, int]:
     """``host:port``, an IPv6 address in brackets."""
     written = text(node)
@@ -265,19 +278,6 @@ def host_port(node: Node) -> tuple[str, int]:
     if (":" in bare and (bare == host or not _is_address(bare))) or re.fullmatch(r"[A-Za-z0-9.:%_-]+", bare) is None:
         raise Wrong.at(node.place, message)
     return bare, int(port)
-
-
-def unique_list_of(read: Read[T], what: str) -> Read[tuple[T, ...]]:
-    """A list without duplicates."""
-
-    def read_items(node: Node) -> tuple[T, ...]:
-        values = list_of(read)(node)
-        for at, value in enumerate(values):
-            if value in values[:at] and isinstance(node, Items):
-                raise Wrong.at(node.items[at].place, f"this {what} is in the list twice; remove one")
-        return values
-
-    return read_items
 
 
 def _is_address(written: str) -> bool:

@@ -10,7 +10,7 @@ from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.settings.document import MappingMember, Node, is_there
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import Wrong, hint, quoted
-from crm_core.settings.reading import Members, list_of, mapping_of, read_file, text
+from crm_core.settings.reading import Members, list_of, mapping_of, read_file, set_of, text
 
 _EMPTY = Roles({}, frozenset())
 
@@ -28,7 +28,7 @@ def load_roles(path: Path, *, catalog: Catalog) -> Roles:
 
 def _roles(node: Node, catalog: Catalog | None, below: Roles) -> Roles:
     members = Members(node)
-    core_keys = below.core_keys if catalog else frozenset(members.get("core_keys", list_of(text), ()))
+    core_keys = below.core_keys if catalog else members.get("core_keys", set_of(text), frozenset[str]())
     roles = members.get(
         "roles", lambda value: mapping_of(value, lambda member: _role(member, catalog, core_keys, below), "roles"), {}
     )

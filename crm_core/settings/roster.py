@@ -20,10 +20,10 @@ from crm_core.settings.reading import (
     list_of,
     mapping_of,
     moment,
-    network,
+    networks,
     one_of,
     read_file,
-    unique_list_of,
+    set_of,
 )
 from crm_core.settings.secrets import References, Secrets
 
@@ -64,14 +64,14 @@ class _RosterReader:
         except Wrong as wrong:
             members.problems.extend(wrong.problems)
         sync = members.get("sync", one_of(("enabled", "disabled"), "word here"), "enabled")
-        schemes = members.get("schemes", list_of(one_of(self._schemes, "signature scheme"), least=1), None)
+        schemes = members.get("schemes", set_of(one_of(self._schemes, "signature scheme"), least=1), None)
         repeats = members.get("repeats", one_of(("reject", "accept"), "word here"), "reject")
         expect_every = members.get("expect_every", duration, None)
         keys = members.get("keys", list_of(partial(self._key, versions={})), ())
         members.done()
         return TenantRoster(
             enabled=sync == "enabled",
-            schemes=None if schemes is None else frozenset(schemes),
+            schemes=schemes,
             repeats=cast("Literal['reject', 'accept']", repeats),
             expect_every=expect_every,
             keys={key.version: key for key in keys},
@@ -103,9 +103,9 @@ class _RosterReader:
                 ends.value.place, "not_after is not later than not_before; the key would never be active, swap them"
             )
         revoked = members.get("revoked", boolean, False)
-        types = members.get("types", list_of(one_of(self._sections, "section"), least=1), None)
-        schemes = members.get("schemes", list_of(one_of(self._schemes, "signature scheme"), least=1), None)
-        sources = members.get("sources", unique_list_of(network, "network"), None)
+        types = members.get("types", set_of(one_of(self._sections, "section"), least=1), None)
+        schemes = members.get("schemes", set_of(one_of(self._schemes, "signature scheme"), least=1), None)
+        sources = members.get("sources", networks, None)
         members.done()
         assert version is not None
         assert material is not None
@@ -116,9 +116,9 @@ class _RosterReader:
             not_before=not_before,
             not_after=not_after,
             revoked=revoked,
-            types=None if types is None else frozenset(types),
+            types=types,
             sources=sources,
-            schemes=None if schemes is None else frozenset(schemes),
+            schemes=schemes,
         )
 
     def _unused_secret(self, node: Node) -> bytes:
