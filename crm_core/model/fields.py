@@ -105,6 +105,11 @@ def metas(type_: Any) -> Iterator[msgspec.Meta]:
             yield from metas(arg)
 
 
+def extras(type_: Any, name: str) -> Iterator[Any]:
+    """The values of one ``extra``, such as ``check``, in the Metas on the type."""
+    return (meta.extra[name] for meta in metas(type_) if meta.extra and name in meta.extra)
+
+
 def is_struct(type_: Any) -> bool:
     """Whether the type is a msgspec Struct."""
     return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
@@ -139,7 +144,7 @@ def _checked_below(
 ) -> Iterator[_Checked]:
     """``around``: the structs that the path leads through."""
     inner = bare(type_)
-    yield from (_Checked(path, check, type_) for check in _checks(type_))
+    yield from (_Checked(path, check, type_) for check in extras(type_, "check"))
     if inner in around:
         yield _Checked(path, None, inner)
     elif is_struct(inner):
@@ -147,10 +152,6 @@ def _checked_below(
             yield from _checked_below(field.type, (*path, field.encode_name), (*around, inner))
     elif get_origin(inner) is list:
         yield from _checked_below(get_args(inner)[0], (*path, None), around)
-
-
-def _checks(type_: Any) -> Iterator[Callable[[str], bool]]:
-    return (meta.extra["check"] for meta in metas(type_) if meta.extra and "check" in meta.extra)
 
 
 def _unchecked(value: object, type_: Any, pointer: str) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from crm_core.model.fields import bare, is_struct, metas, struct_fields
+from crm_core.model.fields import bare, extras, is_struct, struct_fields
 
 
 class SecretMember(msgspec.Struct, frozen=True):
@@ -79,10 +79,8 @@ def _members(struct: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[Se
     for field in struct_fields(struct):
         here = (*path, field.encode_name)
         inner = bare(field.type)
-        for meta in metas(field.type):
-            if (meta.extra or {}).get("secret"):
-                yield SecretMember(here, tuple((meta.extra or {}).get("bound_to", ())))
-                break
+        if any(extras(field.type, "secret")):
+            yield SecretMember(here, tuple(next(extras(field.type, "bound_to"), ())))
         if is_struct(inner):
             yield from _members(inner, here)
         elif any(_hides(item) for item in get_args(inner)):
@@ -91,7 +89,7 @@ def _members(struct: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[Se
 
 def _hides(type_: Any) -> bool:
     inner = bare(type_)
-    if any((meta.extra or {}).get("secret") for meta in metas(type_)):
+    if any(extras(type_, "secret")):
         return True
     if is_struct(inner):
         return bool(tuple(_members(inner, ())))

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from crm_core.model.fields import bare, is_struct, metas, struct_fields
+from crm_core.model.fields import bare, extras, is_struct, metas, struct_fields
 
 
 def class_help(cls: type, declarations: Sequence[str], struct_name: str) -> str:
@@ -32,9 +32,8 @@ def _members(struct: type[msgspec.Struct], indent: str) -> Iterator[str]:
 
 
 def _type_text(type_: Any) -> str:
-    found, inner = list(metas(type_)), bare(type_)
-    text = next((meta.description for meta in found if meta.description), "") or _plain_text(inner)
-    secret = " (secret)" if any((meta.extra or {}).get("secret") for meta in found) else ""
+    text = next((meta.description for meta in metas(type_) if meta.description), "") or _plain_text(bare(type_))
+    secret = " (secret)" if any(extras(type_, "secret")) else ""
     null = " or null" if NoneType in get_args(type_) else ""
     return f"{text}{null}{secret}"
 

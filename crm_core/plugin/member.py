@@ -11,7 +11,7 @@ import msgspec
 
 from crm_core.model.currencies import CURRENCIES
 from crm_core.model.domains import ascii_address
-from crm_core.model.fields import bare, convert, is_struct, metas, struct_fields
+from crm_core.model.fields import bare, convert, extras, is_struct, metas, struct_fields
 from crm_core.model.folded_text import caseless, composed, one_line, sort_key
 from crm_core.model.record_members import AMOUNT_DECIMALS
 from crm_core.model.text_types import plain_integer
@@ -156,8 +156,7 @@ def describe(
 
 def _described(field: msgspec.structs.FieldInfo, path: str, labels: Mapping[str, str], reference: str | None) -> Member:
     inner = bare(field.type)
-    found = list(metas(field.type))
-    extra = next((meta.extra["kind"] for meta in found if meta.extra and "kind" in meta.extra), None)
+    stated = next(extras(field.type, "kind"), None)
     nested = inner if is_struct(inner) else _row(inner)
     members = describe(nested, labels, {}, f"{path}.") if nested else ()
     if nested is not inner:
@@ -168,12 +167,12 @@ def _described(field: msgspec.structs.FieldInfo, path: str, labels: Mapping[str,
         name=field.encode_name,
         attribute=field.name,
         label=labels.get(path) or _label(field.encode_name),
-        kind="reference" if reference else extra or _kind(inner, path),
+        kind="reference" if reference else stated or _kind(inner, path),
         type=field.type,
         required=field.required,
         choices=_choices(inner, path, labels),
         reference=reference,
-        max_length=next((meta.max_length for meta in found if meta.max_length is not None), None),
+        max_length=next((meta.max_length for meta in metas(field.type) if meta.max_length is not None), None),
         members=members,
     )
 
