@@ -20,9 +20,9 @@ from crm_core.errors import CrmError
 from crm_core.model.fields import bare, is_struct
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.registry import build_registry
-from crm_core.settings.catalog import load_catalog
+from crm_core.settings.catalog import built_in_catalog
 from crm_core.settings.installation import load_plugins
-from crm_core.settings.roles import load_roles
+from crm_core.settings.roles import built_in_roles
 from crm_core.sync.checks import Check
 from crm_core.web.pages.sync.names import PUSHED, member_name, section_title
 
@@ -66,9 +66,8 @@ def _in_python(tree: ast.AST) -> Iterator[str | tuple[str, ...]]:
 
 def _labels(package: Path) -> Iterator[str]:
     if package.name == "crm_core":
-        catalog = load_catalog(ROOT / "absent", record_types=())
-        yield from (module.title for module in catalog.modules.values())
-        yield from (role.title for _, role in load_roles(ROOT / "absent", catalog=catalog).items())
+        yield from (module.title for module in built_in_catalog().modules.values())
+        yield from (role.title for role in built_in_roles().values())
         yield from (error.title for error in _errors(CrmError))
         yield from (check.title for check in Check)
         return

@@ -8,7 +8,7 @@ The first two are not exported: the manager reads settings and loads no plugins.
 
 from __future__ import annotations
 
-from crm_core.settings.catalog import load_catalog
+from crm_core.settings.catalog import built_in_catalog, load_catalog
 from crm_core.settings.check import check
 from crm_core.settings.examples import example
 from crm_core.settings.instance import (
@@ -22,7 +22,7 @@ from crm_core.settings.instance import (
 from crm_core.settings.instances import InstancesSettings, UpstreamAddress, load_instances
 from crm_core.settings.options import read_options
 from crm_core.settings.reload import Watched
-from crm_core.settings.roles import load_roles
+from crm_core.settings.roles import built_in_roles, load_roles
 from crm_core.settings.roster import load_roster, load_roster_outline
 from crm_core.settings.secrets import Secrets
 from crm_core.settings.sync import SyncSettings
@@ -37,6 +37,8 @@ __all__ = [
     "SyncSettings",
     "UpstreamAddress",
     "Watched",
+    "built_in_catalog",
+    "built_in_roles",
     "check",
     "example",
     "load_catalog",

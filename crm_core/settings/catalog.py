@@ -13,7 +13,7 @@ from crm_core.model.names import SNAKE_NAME, title_from
 from crm_core.settings.document import Items, MappingMember, Node, Scalar, is_there
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
-from crm_core.settings.places import FileProblem, Place, Wrong, hint, quoted
+from crm_core.settings.places import FileProblem, Wrong, hint, quoted
 from crm_core.settings.reading import (
     Members,
     integer,
@@ -47,10 +47,14 @@ def load_catalog(path: Path, *, record_types: Iterable[Guarded]) -> Catalog:
 
     Each of ``record_types`` adds its module unless the catalog has it.
     """
-    catalog = read_file(BUILT_IN / "catalog.yaml", lambda node: _catalog(node, _EMPTY, ()))
     if is_there(path):
-        return read_file(path, lambda node: _catalog(node, catalog, record_types))
-    return _catalog(MappingNode(Place(path.name, 1, 1), ()), catalog, record_types)
+        return read_file(path, lambda node: _catalog(node, built_in_catalog(), record_types))
+    return built_in_catalog(record_types)
+
+
+def built_in_catalog(record_types: Iterable[Guarded] = ()) -> Catalog:
+    """The catalog of an instance without modules.yaml."""
+    return read_file(BUILT_IN / "catalog.yaml", lambda node: _catalog(node, _EMPTY, record_types))
 
 
 def _catalog(node: Node, below: Catalog, record_types: Iterable[Guarded]) -> Catalog:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from crm_core.errors import SetupError
-from crm_core.model.catalog import Catalog
-from crm_core.settings.catalog import Guarded, load_catalog
+from crm_core.settings.catalog import Guarded, built_in_catalog, load_catalog
 from crm_core.settings.document import is_there
 from crm_core.settings.instance import load_instance
 from crm_core.settings.instances import load_instances
 from crm_core.settings.options import read_options
 from crm_core.settings.roles import load_roles
 from crm_core.settings.roster import load_roster
+
+T = TypeVar("T")
 
 
 def check(
@@ -34,35 +36,24 @@ def check(
     """
     problems: list[str] = []
 
-    def attempt(read: Callable[[], object]) -> None:
+    def attempt(read: Callable[[], T]) -> T | None:
         try:
-            read()
+            return read()
         except SetupError as error:
             problems.extend(error.problems)
-
-    def instance() -> None:
-        settings = load_instance(folder / "instance.yaml", environ=environ)
-        attempt(lambda: read_options(settings, options))
-        if backends is not None:
-            attempt(lambda: settings.storage.require(backends))
-
-    def modules_and_roles() -> None:
-        attempt(lambda: load_catalog(folder / "modules.yaml", record_types=record_types))
-        attempt(lambda: load_roles(folder / "roles.yaml", catalog=_readable_catalog(folder, record_types)))
+            return None
 
     manager = is_there(folder / "instances.yaml")
     if manager:
         attempt(lambda: load_instances(folder / "instances.yaml"))
     if not manager or is_there(folder / "instance.yaml"):
-        attempt(instance)
+        settings = attempt(lambda: load_instance(folder / "instance.yaml", environ=environ))
+        if settings is not None:
+            attempt(lambda: read_options(settings, options))
+            if backends is not None:
+                attempt(lambda: settings.storage.require(backends))
         attempt(lambda: load_roster(folder / "keys.yaml", sections=sections, schemes=schemes, environ=environ))
-        modules_and_roles()
+        own = attempt(lambda: load_catalog(folder / "modules.yaml", record_types=record_types))
+        catalog = own or built_in_catalog(record_types)
+        attempt(lambda: load_roles(folder / "roles.yaml", catalog=catalog))
     return problems
-
-
-def _readable_catalog(folder: Path, record_types: Collection[Guarded]) -> Catalog:
-    """The catalog, or the built-in one if the file does not load, which has been reported."""
-    try:
-        return load_catalog(folder / "modules.yaml", record_types=record_types)
-    except SetupError:
-        return load_catalog(folder / "modules.yaml" / "absent", record_types=record_types)

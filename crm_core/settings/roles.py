@@ -20,10 +20,14 @@ def load_roles(path: Path, *, catalog: Catalog) -> Roles:
 
     The file's grants are checked against the catalog; built-in roles may name modules that are not in it.
     """
-    built_in = read_file(BUILT_IN / "roles.yaml", lambda node: _roles(node, None, _EMPTY))
     if not is_there(path):
-        return built_in
-    return read_file(path, lambda node: _roles(node, catalog, built_in))
+        return built_in_roles()
+    return read_file(path, lambda node: _roles(node, catalog, built_in_roles()))
+
+
+def built_in_roles() -> Roles:
+    """The roles of an instance without roles.yaml."""
+    return read_file(BUILT_IN / "roles.yaml", lambda node: _roles(node, None, _EMPTY))
 
 
 def _roles(node: Node, catalog: Catalog | None, below: Roles) -> Roles:

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from crm_core.errors import Finding
-from crm_core.model.catalog import Catalog
 from crm_core.plugin.payload import PayloadContext
-from crm_core.settings import load_catalog, load_roles
+from crm_core.settings import built_in_catalog, built_in_roles
 from crm_core.testing.promises import Suite
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]*")
-_NOWHERE: Final = Path("modules.yaml") / "absent"
 _LIMITS: Final = frozenset({"customers", "deals", "tasks", "users"})
-
-
-def built_in_catalog() -> Catalog:
-    """The catalog of modules of an instance whose admin has edited nothing."""
-    return load_catalog(_NOWHERE, record_types=())
 
 
 def payload_context(options: Any = None) -> PayloadContext:
     """A context with the built-in catalog and roles, and no section pushed yet."""
-    catalog = built_in_catalog()
-    roles = load_roles(_NOWHERE, catalog=catalog)
-    return PayloadContext(catalog=catalog, roles=frozenset(roles), options=options, limits=_LIMITS)
+    roles = frozenset(built_in_roles())
+    return PayloadContext(catalog=built_in_catalog(), roles=roles, options=options, limits=_LIMITS)
 
 
 class SectionSuite(Suite):

@@ -29,7 +29,8 @@ from crm_core.plugin import door
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadContext
 from crm_core.plugin.policy import ModuleRefusal, NamedModule, PolicyContext, refusals
-from crm_core.testing.facts import SectionSuite, built_in_catalog, check_form, payload_context
+from crm_core.settings import built_in_catalog
+from crm_core.testing.facts import SectionSuite, check_form, payload_context
 from crm_core.testing.promises import Suite
 
 _NAME: Final = "the plugin under test"

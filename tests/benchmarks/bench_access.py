@@ -24,7 +24,7 @@ from crm_core.model.ids import Ids
 from crm_core.model.modules import derive_modules
 from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.storage import StorageContext
-from crm_core.settings import load_catalog, load_roles
+from crm_core.settings import built_in_catalog, built_in_roles
 from crm_core.workspace import Views, Workspace, keys_of
 from crm_tinydb.storage import TinyDBBackend
 
@@ -41,8 +41,8 @@ def microseconds(work: Callable[[], object]) -> float:
 
 def rights(*, again: bool) -> Side:
     """Microseconds for the keys of an agent with an assignment; ``again``: one that the workspace has not met."""
-    catalog = load_catalog(Path("modules.yaml"), record_types=())
-    roles = load_roles(Path("roles.yaml"), catalog=catalog)
+    catalog = built_in_catalog()
+    roles = built_in_roles()
     modules = derive_modules(catalog, Entitlements())
     workspace = Workspace("north", 1, 1, catalog, roles, {}, Entitlements(), modules)
     agent = Caller(kind="user", id="u", name="", revision=1, role="agent", assignment=("customers.*", "*.view"))
@@ -67,8 +67,8 @@ def tokens(folder: Path, runner: asyncio.Runner) -> tuple[Side, Side]:
     store = TinyDBBackend()
     runner.run(store.open(StorageContext(folder)))
     runner.run(store.create("north"))
-    catalog = load_catalog(Path("modules.yaml"), record_types=())
-    files = SimpleNamespace(generation=1, catalog=catalog, roles=load_roles(Path("roles.yaml"), catalog=catalog))
+    catalog = built_in_catalog()
+    files = SimpleNamespace(generation=1, catalog=catalog, roles=built_in_roles())
     views = Views(store, files, PayloadCalls({}))
     made = Tokens(store, views, (b"k" * 32,), now=now, ids=Ids(now), record_types=("customers",))
     text, _ = runner.run(made.create("north", scopes=["customers:read"], by=None))

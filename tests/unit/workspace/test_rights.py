@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,11 +18,11 @@ from crm_core.model.entitlements import Entitlements, ModuleChoice, PlanGrant, R
 from crm_core.model.modules import derive_modules
 from crm_core.model.patterns import matches
 from crm_core.model.permissions import SUPER_ADMIN
-from crm_core.settings import load_catalog, load_roles
+from crm_core.settings import built_in_catalog, built_in_roles
 from crm_core.workspace import Workspace, keys_of, may, require, require_scope, rights
 
-CATALOG = load_catalog(Path("modules.yaml"), record_types=())
-ROLES = load_roles(Path("roles.yaml"), catalog=CATALOG)
+CATALOG = built_in_catalog()
+ROLES = built_in_roles()
 KEYS = sorted(CATALOG.keys)
 PATTERNS = st.sampled_from([*KEYS, *(f"{name}.*" for name in CATALOG.modules), "*.view", "*.export", "*.edit"])
 LISTS = st.lists(PATTERNS, max_size=6).map(tuple)
