@@ -3,11 +3,14 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crm_core.model.sources import Network
 from crm_core.server.source import is_operator, peer_of, scheme_of, source_of
 
-PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), "unix")
+PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"), "unix")
+HEADERS = st.lists(st.text(alphabet=st.characters(max_codepoint=255)), max_size=4)
 
 
 def arrived(peer: str | None, *forwarded: str) -> tuple[str, list[tuple[bytes, bytes]]]:
@@ -28,6 +31,7 @@ def arrived(peer: str | None, *forwarded: str) -> tuple[str, list[tuple[bytes, b
         ("10.0.0.1", ("10.0.0.3, 10.0.0.2",), "10.0.0.3"),
         ("10.0.0.1", ("[2001:db8::1]:443",), "2001:db8::1"),
         ("10.0.0.1", ("198.51.100.7:443",), "198.51.100.7"),
+        ("10.0.0.1", ("2001:db8::1, 2001:db8:ffff::1",), "2001:db8::1"),
         ("10.0.0.1", ("198.51.100.7, unknown",), None),
         ("10.0.0.1", ("198.51.100.7, 1.2.3",), None),
         ("10.0.0.1", ("::ffff:198.51.100.7, ::ffff:10.0.0.2",), "198.51.100.7"),
@@ -52,6 +56,18 @@ def test_without_proxies_the_peer_is_the_source() -> None:
     """Without trusted proxies no header counts."""
     assert source_of(*arrived(None, "198.51.100.7"), ()) == "unix"
     assert source_of(*arrived("::1", "198.51.100.7"), ()) == "::1"
+
+
+@given(HEADERS, st.sampled_from(["203.0.113.1", None]))
+def test_only_a_proxy_can_say_where_a_request_comes_from(sent: list[str], peer: str | None) -> None:
+    """The header of any other client is ignored."""
+    assert source_of(*arrived(peer, *sent), PROXIES[:2]) == (peer or "unix")
+
+
+@given(HEADERS)
+def test_behind_a_proxy_no_client_can_pose_as_another(sent: list[str]) -> None:
+    """The proxy appends the address it saw; that is the source."""
+    assert source_of(*arrived("10.0.0.1", *sent, "198.51.100.7"), PROXIES) == "198.51.100.7"
 
 
 @pytest.mark.parametrize(
