@@ -13,7 +13,6 @@ from crm_core.errors import CsrfFailed
 from crm_core.language import gettext
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
-from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.site import Site
 from crm_core.web.pages.tenant_context import TenantContext, set_language_for
 
@@ -45,10 +44,6 @@ class AnonymousContext(TenantContext):
         response = renderer.response(renderer.text(template, frame=frame, view=view), csrf, status)
         self.set_cookie(response, COOKIE, self.nonce)
         return response
-
-    def go(self, path: str) -> Response:
-        """Send the browser to another page."""
-        return see_other(path)
 
     def require_csrf_token(self, token: str) -> None:
         """Raise CsrfFailed unless the form comes from a page of this site, in the browser that loaded it."""

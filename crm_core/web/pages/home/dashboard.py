@@ -70,6 +70,7 @@ async def dashboard(context: PageContext) -> Response:
         [await MyTasks(context, one, members).view() for one in types if (members := task_members(one)) is not None]
     )
     late, due = sum(one.late for one in tasks), sum(one.due for one in tasks)
+    today = context.formats.full_day(context.formats.now.date())
     await turn.pause()
     sales = tuple([await SalesDay(context, one, one.PIPELINE).view() for one in types if one.PIPELINE and one.OWNER])
     await turn.pause()
@@ -79,7 +80,7 @@ async def dashboard(context: PageContext) -> Response:
     await turn.pause()
     view = DashboardView(
         greeting=f"{context.formats.greeting()}, {name}",
-        today=" · ".join(filter(None, (context.formats.today(), due_text(context, late, due) if tasks else ""))),
+        today=" · ".join((today, due_text(context, late, due)) if tasks else (today,)),
         creates=tuple(_creates(context, types))[:2],
         to_do=late + due,
         late=late,

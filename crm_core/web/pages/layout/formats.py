@@ -193,10 +193,6 @@ class Formats:
         day = date.fromisoformat(text) if isinstance(text, str) else text
         return Moment(day.isoformat(), self._date(day), self.regional.day(day))
 
-    def today(self) -> str:
-        """Today in full."""
-        return self.full_day(self.now.date())
-
     def full_day(self, day: date) -> str:
         """A date in full, such as ``Friday, 4 December 2026``."""
         language = current()

@@ -33,8 +33,7 @@ class EraseView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     singular: str
     crumbs: tuple[PageLink, ...]
-    action: str
-    cancel: str
+    path: str
     revision: int
     referring: tuple[PageLink, ...]
     cascade: str | None
@@ -84,8 +83,7 @@ async def _page(
         name=name,
         singular=context.singular_of(record_type),
         crumbs=(PageLink(path, context.title_of(record_type)), PageLink(f"{path}/{record_id}", name)),
-        action=f"{path}/{record_id}/erase",
-        cancel=f"{path}/{record_id}",
+        path=f"{path}/{record_id}",
         revision=outlook.document.revision,
         referring=tuple(_referring(context, record_type, outlook)),
         cascade=None if outlook.cascade is None else _phrase(context, outlook.cascade),

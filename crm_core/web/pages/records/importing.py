@@ -66,8 +66,7 @@ class ImportView(msgspec.Struct, frozen=True, kw_only=True):
     module: str
     title: str
     crumbs: tuple[PageLink, ...]
-    action: str
-    back: str
+    path: str
     most: str
     problem: PageNotice | None = None
     text: str = ""
@@ -228,8 +227,7 @@ async def _page(
         module=record_type.NAME,
         title=noun(title),
         crumbs=(PageLink(path, title),),
-        action=f"{path}/import",
-        back=path,
+        path=path,
         most=context.formats.number(MOST_ROWS),
         problem=failure(gettext("Nothing is imported."), localized(error.detail)) if error else None,
         text=sent.text if sent else "",

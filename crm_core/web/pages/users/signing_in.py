@@ -20,6 +20,7 @@ from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import PageNotice, failure
+from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
@@ -68,7 +69,7 @@ async def login_page(context: AnonymousContext) -> Response:
         notice = PageNotice(tone="ok", icon="check", title=gettext(title), text=gettext(text)) if title else None
         view = LoginView(email="", next=_own_page(context, request.args.get("next", "")), notice=notice)
         return context.page("login.html", view)
-    return context.go(f"{context.root}/")
+    return see_other(f"{context.root}/")
 
 
 async def login(context: AnonymousContext) -> Response:
@@ -80,7 +81,7 @@ async def login(context: AnonymousContext) -> Response:
         session = await context.services.signin.sign_in(context.tenant, email, password, source=source, kind="browser")
     except (InvalidCredentials, LoginThrottled) as error:
         return context.page("login.html", LoginView(email=email, next=target, notice=_refused(error)), error.status)
-    response = context.go(target or f"{context.root}/")
+    response = see_other(target or f"{context.root}/")
     response.headers.add("Set-Cookie", session_cookie(context.services, current_request(), context.tenant, session))
     return response
 
@@ -155,7 +156,7 @@ async def password(context: AnonymousContext, link: str) -> Response:
         problem = gettext(MISMATCH) if chosen != again else ""
         if not problem:
             await context.services.signin.set_password_by_link(context.tenant, link, chosen)
-            return context.go(f"{context.root}/login?said=password")
+            return see_other(f"{context.root}/login?said=password")
     except Unauthenticated as error:
         return _dead_link(context, error)
     except InvalidRecord as error:
