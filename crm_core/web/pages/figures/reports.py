@@ -55,7 +55,6 @@ class ReportsView(msgspec.Struct, frozen=True, kw_only=True):
     figures: tuple[Figure, ...]
     reports: tuple[Report, ...]
     export: str
-    filtered: bool
 
 
 async def reports(context: PageContext) -> Response:
@@ -180,7 +179,6 @@ class _Reports:
             export=self._address(f"{path}/export.csv")
             if context.may("reports.export") and any(one.csv for one in made)
             else "",
-            filtered=bool(chosen.owner),
         )
 
     def _left_out(self, path: str) -> Iterator[PageLink]:

@@ -163,7 +163,7 @@ class _Board:
             search_hint=self._search_hint(),
             q=self._chosen.q,
             mine=self._mine(),
-            closing=self._toggle("closing", "month") if self._dated else None,
+            closing=self._closing() if self._dated else None,
             owner=await self._owner_filter(),
             filtered=bool(self._sent),
             notice=gettext(
@@ -257,9 +257,9 @@ class _Board:
         owner = {self._owner: self._chosen.owner} if self._owner and self._chosen.owner else {}
         return f"{self._path}?{urlencode({'view': 'list', self._member.name: lane, **owner})}"
 
-    def _toggle(self, name: str, value: str) -> Mine:
-        on = self._sent.get(name) == value
-        return Mine(self._here(**{name: None if on else value}), on)
+    def _closing(self) -> Mine:
+        on = self._chosen.closing
+        return Mine(self._here(closing=None if on else "month"), on)
 
     def _mine(self) -> Mine | None:
         email = self._context.caller.email
