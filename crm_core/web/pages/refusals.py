@@ -10,9 +10,11 @@ import msgspec
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError
 from crm_core.language import gettext, gettext_noop
 from crm_core.web.pages.browser import Response, current_request
+from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.unsaved import UnsavedInput
+from crm_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from crm_core.web.pages.anonymous_context import AnonymousContext
@@ -91,7 +93,8 @@ def _described(context: TenantContext, error: CrmError, unsaved: UnsavedInput | 
 
 def _text(context: TenantContext, error: CrmError) -> str:
     if isinstance(error, ModuleUnavailable):
-        return reason_text(str(error.evidence.get("reason"))) + " " + gettext("Its data is not lost.")
+        reason = reason_text(context.workspace, str(error.evidence.get("reason")))
+        return reason + " " + gettext("Its data is not lost.")
     if error.code == "csrf_failed":
         return gettext("Nothing was changed. Go back, reload the page and try again.")
     if error.code == "unauthenticated":
@@ -103,9 +106,10 @@ def _text(context: TenantContext, error: CrmError) -> str:
     return reason_in_words(context.workspace, error.detail)
 
 
-def reason_text(reason: str) -> str:
+def reason_text(workspace: Workspace, reason: str) -> str:
     """Why a module is not available, in a sentence."""
     kind, _, needed = reason.partition(":")
     if kind == "requires":
-        return gettext("It needs {needed}, which is not available.", needed=needed)
+        state = workspace.modules.states.get(needed)
+        return gettext("It needs {needed}, which is not available.", needed=title_of(state) if state else needed)
     return gettext(_REASONS.get(kind, gettext_noop("It is currently not available.")))

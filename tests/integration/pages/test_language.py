@@ -75,3 +75,13 @@ def test_refusals_name_rights_as_the_page_of_users_does(box: Box, alan: Visitor,
         for one in (alan, ida):
             one.post("/account", "/account/language", language="")
         box.applied("features", EVERYTHING)
+
+
+def test_a_module_that_another_needs_has_its_title(box: Box, grace: Visitor) -> None:
+    """The refusal of a module whose requirement is missing names that one as the menu does."""
+    box.applied("features", {**EVERYTHING, "modules": {"customers": {"enabled": False, "title": "Clients"}}})
+    try:
+        assert "It needs Clients, which is not available." in grace.get("/deals", 403)
+        assert "It needs Clients, which is not available." in grace.get("/subscription")
+    finally:
+        box.applied("features", EVERYTHING)

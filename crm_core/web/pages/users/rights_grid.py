@@ -115,7 +115,7 @@ class RightsGrid:
                 "The plan {plan_name} does not include it.", plan_name=workspace.plan_name
             )
         if state.reason is not None:
-            return Mark("idle", "lock", gettext("Module off")), reason_text(state.reason)
+            return Mark("idle", "lock", gettext("Module off")), reason_text(workspace, state.reason)
         title = label_of(role.title) if role else user.role
         return Mark("idle", "minus", gettext("Not in role")), gettext(
             "The role {title} does not grant it. Give {first} another role.", title=title, first=first
@@ -126,7 +126,7 @@ class RightsGrid:
         if state.module.name in workspace.catalog.blocked and state.reason is not None:
             return gettext("Blocked by this instance's policy")
         if state.reason is not None:
-            return reason_text(state.reason).rstrip(".")
+            return reason_text(workspace, state.reason).rstrip(".")
         added = [key for key in state.module.features if workspace.entitlements.overrides.get(key) is True]
         if added:
             return gettext("Included in {plan}, with an override by the platform", plan=workspace.plan_name)

@@ -110,7 +110,7 @@ def _modules(context: PageContext) -> Iterator[ModuleRow]:
             actions = [action_label(key) for key in state.module.features if key in context.workspace.modules.allowed]
             yield ModuleRow(title_of(state), as_phrase(actions, str.lower), Mark("ok", "check", gettext("Included")))
             continue
-        why = reason_text(state.reason)
+        why = reason_text(context.workspace, state.reason)
         if state.module.name in context.workspace.catalog.blocked:
             why = gettext("This instance's policy blocks it. No push can enable it.")
         yield ModuleRow(title_of(state), why, Mark("idle", "lock", gettext("Not available")))
