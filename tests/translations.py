@@ -41,8 +41,10 @@ def messages(package: Path) -> Catalog:
     """The messages of the core or of a plugin: marked sentences, and the titles and labels that it defines."""
     template = Catalog(charset="utf-8")
     for path in sorted(package.rglob("*.py")):
-        for message in _in_python(ast.parse(path.read_text())):
-            template.add(message, locations=[(str(path.relative_to(package)), None)])
+        text = path.read_text()
+        if any(f"{function}(" in text for function in _FUNCTIONS):  # most files have none, and reading them takes long
+            for message in _in_python(ast.parse(text)):
+                template.add(message, locations=[(str(path.relative_to(package)), None)])
     for file, _, message, _, _ in extract_from_dir(package, _METHODS, _TEMPLATES, {"_": None, "ngettext": (1, 2)}):
         template.add(message, locations=[(file, None)])
     for label in _labels(package):
