@@ -101,9 +101,7 @@ def perform(config: Path, name: str, /, **arguments: Any) -> dict[str, Any]:
 
     Raises the command's errors, and SetupError if instance.yaml or the tenants folder cannot be used.
     """
-    result: dict[str, Any] = {}
-    for item in _items(config, name, arguments, streams=False):
-        result = item
+    (result,) = _items(config, name, arguments, streams=False)
     return result
 
 

@@ -62,7 +62,7 @@ def command(config: Path, processes: int, dev: bool) -> None:  # noqa: FBT001 --
     set_up_logging()
     if processes > 1:
         raise SystemExit(_serve_together(installation, processes))
-    run(_serve(installation, str(installation.settings.listen), lambda address: _announce(installation, address)))
+    run(_serve(installation, str(installation.settings.listen), partial(_announce, installation)))
 
 
 def _serve_and_reload(config: Path) -> None:
@@ -76,8 +76,7 @@ def _serve_and_reload(config: Path) -> None:
     try:
         installation = install(config, os.environ, print_failure)
         refuse_unsafe(installation.settings)
-        address = str(installation.settings.listen)
-        run(_serve(installation, address, lambda address: _announce(installation, address), watch=watch))
+        run(_serve(installation, str(installation.settings.listen), partial(_announce, installation), watch=watch))
     except SetupError as error:
         for problem in error.problems:
             click.echo(problem, err=True)

@@ -19,7 +19,7 @@ from crm_core.cli.config_folder import ConfigFolder
 from crm_core.client import ReceiverUrl, Signer, Target, Unsigned, native_signer
 from crm_core.errors import SetupError
 from crm_core.model.ed25519 import public_key_of
-from crm_core.model.keys import Key, TenantRoster
+from crm_core.model.keys import Key, KeyKind, TenantRoster
 from crm_core.model.signed_text import NATIVE
 from crm_core.plugin.signature import SignedRequest
 from crm_core.settings import Secrets
@@ -73,16 +73,14 @@ def sender(
     target = _target(folder, address, tenant)
     if private_key is not None:
         private = _read("--private-key", Secrets(os.environ, Path()).private, private_key)
-        key = _option_key(
-            folder, target.tenant, Key(key_version or 1, public_key_of(private), kind="public"), key_version
-        )
+        key = _option_key(folder, target.tenant, "public", public_key_of(private), key_version)
         name, key = _fitting(folder, TenantRoster(), (key,), scheme)
         sign = folder.registry.schemes[name].sign_private
         return SigningTarget(target, _plugin_signer(sign, private, key.version), unix)
     if secret is not None:
         entry = TenantRoster()
         material = _read("--secret", Secrets(os.environ, Path()).reference, secret)
-        keys: tuple[Key, ...] = (_option_key(folder, target.tenant, Key(key_version or 1, material), key_version),)
+        keys: tuple[Key, ...] = (_option_key(folder, target.tenant, "secret", material, key_version),)
     else:
         entry = folder.entry(target.tenant)
         keys = tuple(key for key in _roster_keys(entry, target.tenant, key_version) if key.kind == "secret")
@@ -125,13 +123,13 @@ def _read(option: str, read: Callable[[str], bytes], reference: str) -> bytes:
         raise SetupError([f"{option}: {error}"]) from None
 
 
-def _option_key(folder: ConfigFolder, tenant: str, key: Key, version: int | None) -> Key:
-    """The key of an option; if no version is given, the roster's with the same bytes and kind, if it has one."""
+def _option_key(folder: ConfigFolder, tenant: str, kind: KeyKind, material: bytes, version: int | None) -> Key:
+    """The key of an option; without a version it is the roster's with the same bytes, or version 1."""
     if version is None and folder.has_roster:
         for known in folder.roster.tenants.get(tenant, TenantRoster()).keys.values():
-            if (known.kind, known.material) == (key.kind, key.material):
+            if (known.kind, known.material) == (kind, material):
                 return known
-    return key
+    return Key(version or 1, material, kind=kind)
 
 
 def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple[Key, ...]:
