@@ -9,7 +9,6 @@ from crm_core.testing.promises import Suite
 from crm_core.testing.storage_harness import NOW, StorageHarness, put
 
 SIZE = 60
-_UMLAUTS = ("\u00c4pfel", "\u00e4pfel")
 
 
 async def _filled(storage: StorageHarness) -> None:
