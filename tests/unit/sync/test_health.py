@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crm_core.errors import CrmError, StorageUnavailable
 from crm_core.model.keys import TenantRoster
+from crm_core.plugin.query import Tally
 from crm_core.plugin.storage import Document, StorageContext, Unit
 from crm_core.sync.health_reasons import staleness
 from crm_core.sync.section_facts import digest_of
@@ -133,6 +135,9 @@ async def test_a_tenant_without_an_active_key(worlds: Worlds) -> None:
     assert (found["accepted_keys"][0]["uses"], found["accepted_keys"][0]["last_used_at"]) == (0, None)
     await world.backend.close()
     assert (await world.services.health.report_anyway("northwind"))["reasons"] == [reason, "The storage is not open."]
+    row = await world.services.health.row("northwind")
+    assert row is not None
+    assert row["reasons"] == [reason, "The storage is not open."]
 
 
 async def test_a_store_that_accepts_no_writes_is_a_reason(world: World) -> None:
@@ -238,6 +243,47 @@ async def test_a_key_for_sections_sees_those_alone(worlds: Worlds) -> None:
     limited = type(key)(version=2, material=key.material, types=frozenset({"workspace"}))
     assert list((await world.services.health.report("northwind", limited))["sections"]) == ["workspace"]
     assert list((await world.services.health.report("northwind", key))["sections"]) == ["branding", "workspace"]
+
+
+async def test_a_key_for_sections_learns_nothing_of_others(worlds: Worlds, tmp_path: Path) -> None:
+    """A role that left the files is a reason to a key that may push the section which names it, and to admins."""
+    world = await worlds()
+    (tmp_path / "config" / "roles.yaml").write_text("roles: {clerk: {title: Clerk, grant: [deals.view]}}\n")
+    world = await worlds()
+    await pushed(world, kind="features", data={"roles": {"clerk": {"grant": ["tasks.view"]}}})
+    (tmp_path / "config" / "roles.yaml").unlink()
+    world = await worlds()
+    key, health = world.services.configured.roster.of("northwind").keys[2], world.services.health
+    for types, status in ((frozenset({"workspace"}), "ok"), (frozenset({"features"}), "degraded"), (None, "degraded")):
+        limited = type(key)(version=2, material=key.material, types=types)
+        for found in (await health.report("northwind", limited), await health.report_anyway("northwind", limited)):
+            assert (found["status"], "clerk" in str(found["reasons"])) == (status, status == "degraded")
+            assert ("features" in found["sections"]) is (status == "degraded")
+
+
+async def test_a_fault_of_the_server_is_the_last_failure(world: World) -> None:
+    """Of refused and failed attempts the newest is shown; a status that did not occur counts 0."""
+    assert await pushed(world, data={"title": 5}) is not None
+    commit = world.backend.commit
+
+    async def failing(tenant: str, unit: Unit) -> Any:
+        world.backend.commit = commit  # type: ignore[method-assign]
+        raise ZeroDivisionError
+
+    world.backend.commit = failing  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        await world.services.receiver.receive(world.push({"title": "T"}))
+    found = await world.services.health.report("northwind")
+    assert (found["last_failure"]["error_code"], found["counts"]["24h"]["failed"]) == ("internal_error", 1)
+    assert await pushed(world, data={"title": "T"}) is None
+    assert (await world.services.health.report("northwind"))["last_failure"] == found["last_failure"]
+
+    async def uncounted(tenant: str, since: str) -> Tally:
+        return Tally({"applied": 3}, {})
+
+    world.backend.tally = uncounted  # type: ignore[method-assign]
+    counts = (await world.services.health.report("northwind"))["counts"]["24h"]
+    assert counts == {"applied": 3, "unchanged": 0, "rejected": 0, "failed": 0, "unverified": 0}
 
 
 async def test_records_without_a_plugin_are_a_reason(world: World) -> None:

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
+from crm_core.errors import Finding
+from crm_core.model.diff import Change
 from crm_core.model.patch import merge_patch
 from crm_core.plugin.payload import PayloadType, secret
 from crm_core.sync.outcome import SectionOutcome, outcome_of
@@ -187,10 +189,38 @@ def test_a_merge_leaves_what_it_does_not_name() -> None:
     assert not outcome_for({"host": "a"}, before, "replace").leaves("/inner")
 
 
+def test_a_new_secret_is_one_change() -> None:
+    """With the pointer of its member, whether there was one before, and at any depth."""
+    before = stored(outcome_for({"host": "a", "key": "SECRET-one"}, None, "replace"))
+    merge = outcome_for({"key": "SECRET-two", "inner": {"pin": "SECRET-one"}}, before, "merge")
+    shown = {"set": True}
+    assert merge.changes() == [Change("/talk/inner/pin", None, shown), Change("/talk/key", shown, shown)]
+
+
+def test_a_merge_into_no_section_makes_one() -> None:
+    """As if it were empty."""
+    outcome = outcome_for({"host": "a", "key": "SECRET-one"}, None, "merge")
+    assert (outcome.data, outcome.new_secrets) == ({"host": "a", "key": {"set": True}}, {"/key": "SECRET-one"})
+
+
+def test_a_part_that_cannot_be_used_has_its_findings_alone() -> None:
+    """Nothing of it is data; the section before it and its place in the body are known."""
+    before = stored(outcome_for({"host": "a"}, None, "replace"))
+    invalid = outcome_for({"host": 5}, before, "merge")
+    unreadable = outcome_of(
+        "talk", {}, prefix="/data", strategy="merge", payload_type=TALK, before=before, unreadable=True
+    )
+    for outcome, pointer in ((invalid, "/data/host"), (unreadable, "/data")):
+        assert (outcome.name, outcome.prefix, outcome.before, outcome.data) == ("talk", "/data", before, {})
+        assert [finding.pointer for finding in outcome.findings] == [pointer]
+        assert (outcome.typed, outcome.new_secrets, outcome.old_secrets, outcome.required) == (None, {}, {}, ())
+
+
 def test_a_number_that_not_every_reader_keeps_exact_is_refused() -> None:
     """Otherwise the hash in health could not be computed."""
     outcome = outcome_for({"free": {"a/b": 2**53, "e": -(2**53) + 1}}, None, "replace")
-    assert [finding.pointer for finding in outcome.findings] == ["/data/free/a~1b"]
+    message = "This number is beyond 2^53 - 1. Send it as text."
+    assert outcome.findings == (Finding("/data/free/a~1b", "invalid_value", message),)
 
 
 @given(parts(nulls=True), parts(nulls=False))

@@ -8,6 +8,7 @@ import pytest
 
 from crm_core.errors import InvalidPayload, ModuleUnavailable, NotFound
 from crm_core.model.caller import Caller
+from crm_core.model.keys import Key
 from crm_core.workspace import require
 from sync_world import World
 from unit.sync.conftest import Worlds
@@ -137,6 +138,10 @@ async def test_an_unreadable_section_counts_as_absent_and_is_named(
     report = await health(world)
     assert (report["status"], report["reasons"]) == ("degraded", [fault.sentence])
     assert "top-secret" not in str(report) + caplog.text
+    key = world.services.configured.roster.of("northwind").keys[2]
+    for types, reasons in (("talk", [fault.sentence]), ("branding", [])):
+        limited = Key(version=2, material=key.material, types=frozenset({types}))
+        assert (await world.services.health.report("northwind", limited))["reasons"] == reasons
     assert report["sections"]["talk"]["version"] == workspace.sections["talk"].version
     assert world.services.views.unreadable() == {"northwind": (fault,)}
     assert len((await world.services.history.page("northwind", "talk", limit=9, cursor=None))[0]) == 1
@@ -148,7 +153,7 @@ async def test_an_unreadable_section_counts_as_absent_and_is_named(
 async def test_an_unreadable_section_of_rights_grants_nothing(worlds: Worlds) -> None:
     """Rather nothing than too much: every module is unavailable with that reason; the core's own keys stay."""
     world = await stored_then(worlds, UNPREPARED + "\n", FIRST)
-    assert (await world.services.views.of("northwind")).modules.words["customers"] == "available"
+    assert (await world.services.views.of("northwind")).modules.wire_states["customers"] == "available"
     world = await worlds(plugin=UNPREPARED.replace('NAME = "talk"', 'NAME = "talk"\n' + GRANTS))
     workspace = await world.services.views.of("northwind")
     assert {state.reason for state in workspace.modules.states.values()} == {"section_unreadable"}
