@@ -20,4 +20,7 @@ async def test_an_unknown_outcome_is_unavailable_storage() -> None:
     """A write with an unknown outcome is not reported as failed: the message says to check before a repeat."""
     with pytest.raises(StorageUnavailable) as caught:
         await commit(Broken(), "north", Unit(now=0))  # type: ignore[arg-type]
-    assert "Check whether" in caught.value.detail
+    assert caught.value.detail == (
+        "The connection to the storage broke during the write. Check whether it was done, then repeat it."
+    )
+    assert caught.value.retry_after == 1

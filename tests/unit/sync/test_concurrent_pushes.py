@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from traceback import walk_tb
 from typing import Any
 
 import msgspec
@@ -157,3 +158,7 @@ async def test_a_long_body_is_refused_as_a_short_one(world: World) -> None:
     assert [finding.pointer for finding in refused.value.errors] == ["/data/title"]
     (entry,) = await world.entries()
     assert (entry.seq, entry.error_code, entry.payload_bytes) == (1, "invalid_payload", len(body) + INLINE)
+    frames = [frame for frame, _ in walk_tb(refused.value.__traceback__)]
+    checks = [frame.f_locals for frame in frames if frame.f_code.co_filename.endswith("content_checks.py")]
+    assert len(checks) > 0
+    assert not any(checks)  # what was found is freed in the thread
