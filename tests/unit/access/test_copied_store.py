@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from crm_core.access.copied_store import end_foreign_access, keep_access
+from crm_core.access.copied_store import end_foreign_access, home, keep_access
 from crm_core.access.sessions import SESSIONS
 from crm_core.access.tokens import TOKENS
-from crm_core.errors import Unauthenticated
+from crm_core.errors import StorageFull, StorageUnavailable, Unauthenticated
 from crm_core.plugin.storage import Delete, Unit
 from crm_core.testing.storage_harness import entry
 
@@ -70,6 +70,47 @@ async def test_a_renamed_tenant_keeps_its_tokens(access: Any, text: str, tmp_pat
     await access.backend.restore("west", tmp_path / "west.backup")
     assert not await end_foreign_access(access.backend, "west", access.clock())
     assert (await access.tokens.caller("west", text)).scopes == {"customers:read"}
+
+
+@pytest.mark.usefixtures("text")
+@pytest.mark.parametrize("fault", [StorageUnavailable("away"), StorageFull("full")])
+async def test_a_renamed_tenant_that_accepts_no_writes_keeps_no_tokens(access: Any, fault: Exception) -> None:
+    """It is said so, unless its store has none of another name, or cannot be read either."""
+
+    async def failing(*_: object) -> None:
+        raise fault
+
+    await access.backend.rename("north", "west")
+    commit, access.backend.commit = access.backend.commit, failing
+    assert not await keep_access(access.backend, "west", access.clock())
+    assert await keep_access(access.backend, "south", access.clock())
+    access.backend.commit = commit
+    assert await keep_access(access.backend, "west", access.clock())
+    access.backend.commit = failing
+    assert await keep_access(access.backend, "west", access.clock())
+
+
+@pytest.mark.usefixtures("text")
+async def test_a_store_that_can_be_neither_read_nor_written_is_left_alone(access: Any) -> None:
+    """Then nothing says that tokens are refused."""
+
+    async def failing(*_: object) -> None:
+        raise StorageUnavailable("away")
+
+    await access.backend.rename("north", "west")
+    access.backend.commit = access.backend.get = failing
+    assert await keep_access(access.backend, "west", access.clock())
+
+
+@pytest.mark.usefixtures("text")
+async def test_an_unverified_attempt_does_not_say_whose_a_store_is(access: Any) -> None:
+    """Anyone can make one; the store has a name of its tenant afterwards."""
+    unit = Unit(now=1, deletes=(Delete("home", "home"),), entries=(entry(1, tenant="east"),))
+    await access.backend.commit("north", unit)
+    access.backend.note("north", entry(2, signature_result="invalid", status="rejected"))
+    assert await end_foreign_access(access.backend, "north", access.clock())
+    document = (await access.backend.get("north", "home", "home")).document
+    assert document.body == home("north").body
 
 
 @pytest.mark.usefixtures("text")

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from crm_core.access.delegation import may_manage, named_role, powers_of, require_may_give, require_may_manage
+from crm_core.access.delegation import (
+    may_manage,
+    named_role,
+    powers_of,
+    require_may_change,
+    require_may_give,
+    require_may_manage,
+)
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.errors import InvalidRecord, PermissionDenied, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
@@ -45,6 +52,16 @@ def team(access: Any, roles: Roles) -> Any:
     access.files.roles = roles
     access.files.generation = 2
     return access
+
+
+async def test_a_user_who_leaves_their_access_as_it_is_changes_the_rest(team: Any, roles: Roles) -> None:
+    """Members that a patch removes have their defaults: no assignment, and not disabled."""
+    stored = await team.user()
+    by = await team.caller(stored)
+    require_may_change(stored.user, {"role": "admin", "name": "Ada"}, by, roles)
+    for change in ({"disabled": True}, {"assignment": ["customers.*"]}, {"role": "agent"}):
+        with pytest.raises(PermissionDenied, match="You cannot change your own role or access"):
+            require_may_change(stored.user, {"role": "admin"} | change, by, roles)
 
 
 def user(role: str) -> Caller:
