@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from crm_core.commands.copying import refuse_marked
+from crm_core.errors import SetupError
 from crm_core.lean_imports import without
 from crm_core.model.frozen import frozen
 from crm_core.plugin.storage import StorageBackend, StorageContext
@@ -73,19 +74,21 @@ async def open_stores(installation: Installation, *storages: StorageSettings) ->
 async def _open(installation: Installation, storage: StorageSettings, *, migrating: bool) -> StorageBackend:
     settings = installation.settings
     backend = installation.registry.backends[storage.backend]()
-    await backend.open(
-        StorageContext(
-            tenants_dir=settings.tenants_dir,
-            options=frozen(storage.options),
-            log_keep_days=settings.sync.log_keep_days,
-            changes_keep_days=settings.records.changes_keep_days,
-            log_max_unverified=settings.sync.log_max_unverified,
-            reindex=reindex_of(installation.registry),
-            digest=digest_of(installation.registry.calls),
-            instance=settings.instance,
-            migrating=migrating,
-        )
+    context = StorageContext(
+        tenants_dir=settings.tenants_dir,
+        options=frozen(storage.options),
+        log_keep_days=settings.sync.log_keep_days,
+        changes_keep_days=settings.records.changes_keep_days,
+        log_max_unverified=settings.sync.log_max_unverified,
+        reindex=reindex_of(installation.registry),
+        digest=digest_of(installation.registry.calls),
+        instance=settings.instance,
+        migrating=migrating,
     )
+    try:
+        await backend.open(context)
+    except SetupError as error:
+        raise SetupError([storage.located(problem) for problem in error.problems]) from None
     return backend
 
 

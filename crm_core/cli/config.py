@@ -43,16 +43,19 @@ def problems_of(config: Path) -> list[str]:
     from crm_core.settings import check as check_files
     from crm_core.settings import load_instance
     from crm_core.settings.installation import languages_of, load_plugins, option_types
+    from crm_core.settings.salvage import salvage
 
+    path = config / "instance.yaml"
     try:
-        settings = load_instance(config / "instance.yaml", environ=os.environ)
+        settings = load_instance(path, environ=os.environ)
     except SetupError:
         settings = None  # reported below with the rest
-    host = load_plugins(settings)
+    parts = settings or salvage(path)
+    host = load_plugins(parts)
     problems = [f"plugin {plugin.name}: {plugin.error}" for plugin in host.broken]
-    if settings is not None:
+    if parts is not None:
         try:
-            settings.plugins.require([plugin.name for plugin in host.plugins])
+            parts.plugins.require([plugin.name for plugin in host.plugins])
         except SetupError as unknown:
             problems += unknown.problems
     try:

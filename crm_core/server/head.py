@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import unquote
@@ -16,6 +17,8 @@ HEAD_LIMIT: Final = 64 * 1024
 HEADERS_LIMIT: Final = 200
 """Header fields of one request."""
 
+# RFC 9112, section 3.2: what can be no host and port is refused, such as two words, a path, or a user name.
+_HOST: Final = re.compile(rb"[ \t]*[^\x00-\x20\x7f-\xff\"/<>?@#\\]*[ \t]*")
 _HOP_FIELDS: Final = (b"connection", b"upgrade")
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -68,6 +71,8 @@ def _host(version: str, url: bytes, headers: Headers) -> CrmError | None:
         authority = url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
         if authority.lower() != (hosts[0].strip().lower() if hosts else authority.lower()):
             return MalformedRequest("The request's address and its Host header field name different hosts.")
+    if hosts and _HOST.fullmatch(hosts[0]) is None:
+        return MalformedRequest("The Host header field is not a host name or address.")
     return None
 
 

@@ -229,7 +229,7 @@ _FIXES = (
     ("unexpected end of stream", "a quote is opened and never closed; close it"),
     ("expected ',' or", "a list or mapping opened by `[` or `{` goes wrong; close it and put commas between its parts"),
     ("expected node content", "a value is missing here; write one, or close the bracket that is open"),
-    ("unexpected ':'", "a text that ends with `:` needs quotes"),
+    ("unexpected ':'", "a text that ends with `:` needs quotes; write them around it"),
     ("expected key", "this line does not fit the lines above; align it with its neighbours"),
     ("expected '-' indicator", "a list ends here without its indentation; start each item with `- `, aligned"),
     ("could not find expected ':'", "a `:` is missing after the name; write `name: value`"),
@@ -250,7 +250,7 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> FileProblem:
     if "*" in around and "alias" in str(error.context):
         return FileProblem(place, 'a text that starts with `*` needs quotes; write it as "*..."')
     if around[-1:] in ("@", "`", "%"):
-        return FileProblem(place, f"a text that starts with {around[-1:]} needs quotes")
+        return FileProblem(place, f"a text that starts with {around[-1:]} needs quotes; write them around it")
     message = str(error.problem or error.context or "this is not YAML")
     for part, fix in _FIXES:
         if part in message:

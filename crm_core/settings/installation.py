@@ -19,6 +19,7 @@ from crm_core.settings.instance import InstanceSettings, load_instance
 from crm_core.settings.options import read_options
 from crm_core.settings.roles import load_roles
 from crm_core.settings.roster import load_roster
+from crm_core.settings.salvage import UnloadedInstance
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +46,9 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
         return load_roles(self.folder / "roles.yaml", catalog=catalog)
 
 
-def load_plugins(settings: InstanceSettings | None = None, on_failure: OnFailure | None = None) -> PluginHost:
+def load_plugins(
+    settings: InstanceSettings | UnloadedInstance | None = None, on_failure: OnFailure | None = None
+) -> PluginHost:
     """The plugins of an instance; without settings, all installed ones. ``broken`` has those that cannot be used."""
     host = PluginHost(settings.plugins.disabled if settings else (), on_failure)
     host.load_entry_points()

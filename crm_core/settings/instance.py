@@ -82,6 +82,11 @@ class StorageSettings(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"StorageSettings(backend={self.backend!r})"
 
+    def located(self, problem: str) -> str:
+        """A problem that a backend has with its options (``storage: ...``), with their place in the file."""
+        place = self.place or Place("instance.yaml", 1, 1)
+        return place.describe(problem.removeprefix("storage: ")) if problem.startswith("storage: ") else problem
+
     def require(self, backends: Collection[str]) -> None:
         """Raise SetupError if one of the backends does not exist."""
         problems = []
@@ -163,7 +168,7 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     proxies = members.get("trusted_proxies", networks, ())
     operators = members.get("operators", networks, LOOPBACK)
     origins = members.get("allowed_origins", list_of(public_origin, unique="origin"), ())
-    plugins = members.get("plugins", lambda value: _plugins(value, folder), PluginSettings())
+    plugins = members.get("plugins", lambda value: read_plugins(value, folder), PluginSettings())
     members.done(others=True)
     assert code is not None
     assert keys is not None
@@ -266,12 +271,13 @@ def untyped(node: Node) -> object:
     return node.text
 
 
-def _plugins(node: Node, folder: Path) -> PluginSettings:
+def read_plugins(node: Node, folder: Path) -> PluginSettings:
+    """The member ``plugins``."""
     members = Members(node)
     places: dict[str, Place] = {}
 
     def read_disabled(item: Node) -> str:
-        written = matching(_PLUGIN, "the name of a plugin, as `crm plugins` shows it")(item)
+        written = matching(_PLUGIN, "the name of a plugin; `crm plugins` lists them")(item)
         places.setdefault(written, item.place)
         return written
 

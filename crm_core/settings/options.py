@@ -14,12 +14,15 @@ from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
 from crm_core.settings.places import FileProblem, Place, Wrong, hint, quoted, setup_error
 from crm_core.settings.reading import Members
+from crm_core.settings.salvage import UnloadedInstance
 
 _AT = re.compile(r" - at `(\$[^`]*)`$")
 _STEP = re.compile(r"\[(\d+)\]|\.([^.\[\]]+)")
 
 
-def read_options(settings: InstanceSettings, types: Mapping[str, type[msgspec.Struct]]) -> dict[str, msgspec.Struct]:
+def read_options(
+    settings: InstanceSettings | UnloadedInstance, types: Mapping[str, type[msgspec.Struct]]
+) -> dict[str, msgspec.Struct]:
     """The options of each name in ``types``, with the type's defaults for members that the file leaves out.
 
     A member without a type is a problem too. Raises SetupError with every problem.
@@ -58,7 +61,7 @@ def _read(member: MappingMember | None, name: str, option_type: type[msgspec.Str
         try:
             values[option.name] = msgspec.convert(untyped(entry.value), option.type)
         except msgspec.ValidationError as error:
-            members.problems.append(_problem(error, entry.value))
+            members.problems.append(_problem(error, entry.value, option.type))
     members.done()
     return _validated(option_type, values, place)
 
@@ -71,15 +74,23 @@ def _validated(option_type: type[msgspec.Struct], values: Mapping[str, Any], pla
         raise Wrong.at(place, f"{error}; fix these options") from None
 
 
-def _problem(error: msgspec.ValidationError, node: Node) -> FileProblem:
-    """The type's complaint, with the place of the value."""
+def _problem(error: msgspec.ValidationError, node: Node, kind: object) -> FileProblem:
+    """The type's complaint, with the place of the value; a text's own description in place of its pattern."""
     message = str(error)
+    if "matching regex" in message and (description := _description(kind)):
+        return FileProblem(node.place, f"expected {description}; change this value")
     path = _AT.search(message)
     if path is not None:
         message = message[: path.start()]
         for step in _steps(path.group(1)):
             node = _inside(node, step)
     return FileProblem(node.place, f"{message[:1].lower()}{message[1:]}; change this value")
+
+
+def _description(kind: object) -> str | None:
+    """How a type, or the text in ``text or null``, describes itself."""
+    schema = msgspec.json.schema(kind)
+    return next((part["description"] for part in (schema, *schema.get("anyOf", ())) if "description" in part), None)
 
 
 def _steps(path: str) -> Iterator[int | str]:

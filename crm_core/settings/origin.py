@@ -11,16 +11,18 @@ from crm_core.settings.places import Wrong, quoted
 from crm_core.settings.reading import text
 
 _ORIGIN: Final = re.compile(
-    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?"
 )
+_LARGEST_PORT: Final = 65535
 
 
 def public_origin(node: Node) -> str:
     """Scheme, host and port; an internationalised host in its ASCII form, as browsers send it (RFC 6454, section 4)."""
     written = text(node)
     origin = written if written.isascii() else _in_ascii(written)
-    if _ORIGIN.fullmatch(origin) is None:
-        raise Wrong.at(node.place, f"{quoted(written)} is not an origin such as https://crm.example.com")
+    match = _ORIGIN.fullmatch(origin)
+    if match is None or int(match[1] or 0) > _LARGEST_PORT:
+        raise Wrong.at(node.place, f"{quoted(written)} is not an origin; write one such as https://crm.example.com")
     return origin
 
 

@@ -121,7 +121,9 @@ class Secrets:
 
     def _from_environment(self, name: str) -> str:
         if _ENV.fullmatch(name) is None:
-            raise ValueError("env: must be followed by the name of an environment variable, such as env:CRM_KEY_1")
+            raise ValueError(
+                "env: must be followed by the name of an environment variable; write one such as env:CRM_KEY_1"
+            )
         if name not in self._environ:
             raise ValueError(f"the environment variable {name} is not set; set it to the secret")
         try:
@@ -132,7 +134,7 @@ class Secrets:
 
     def _from_file(self, where: str) -> str:
         if not where or "\0" in where:
-            raise ValueError("file: must be followed by a path, such as file:/run/secrets/key")
+            raise ValueError("file: must be followed by a path; write one such as file:/run/secrets/key")
         path = self._folder / where
         try:
             with open(path, "rb", opener=open_nonblocking) as file:

@@ -54,10 +54,20 @@ def require_confirmed(
     services: Services, request: Request, tenant: str, caller: Caller, confirmation: str | None
 ) -> None:
     """Raise CsrfFailed unless the request comes from our own page: a same-origin Origin and a CSRF token."""
-    if request.field(b"origin") != request.origin:
+    if not is_same_origin(services, request):
         raise CsrfFailed("The Origin header must name this very site; a page of another site may not do this.")
     if not services.sessions.is_csrf_token(tenant, caller.session or "", confirmation or ""):
         raise CsrfFailed(f"The {CSRF_HEADER} header must contain the token of this sign-in. Reload the page.")
+
+
+def is_same_origin(services: Services, request: Request) -> bool:
+    """Whether a page of this very site sent the request.
+
+    ``public_url`` is the operator's word for what browsers call us; what the request itself says is wrong behind a
+    proxy that ends TLS without being listed as trusted, or that changes the Host.
+    """
+    origin = request.field(b"origin")
+    return origin is not None and origin in (request.origin, services.settings.public_url)
 
 
 def session_cookie(services: Services, request: Request, tenant: str, session: Session) -> str:

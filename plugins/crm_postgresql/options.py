@@ -15,9 +15,9 @@ def options_of(options: Mapping[str, Any]) -> tuple[str, int]:
     ]
     dsn, pool = options.get("dsn"), options.get("pool", 10)
     if not isinstance(dsn, str) or not dsn:
-        problems.append("storage: postgresql needs a dsn, such as dsn: env:DATABASE_URL")
+        problems.append("storage: postgresql needs a dsn; add one such as dsn: env:DATABASE_URL")
     if not isinstance(pool, int) or isinstance(pool, bool) or not 2 <= pool <= 200:
-        problems.append("storage: pool must be a whole number from 2 to 200")
+        problems.append("storage: pool must be a whole number from 2 to 200; change it")
     if problems:
         raise SetupError(problems)
     return str(dsn), int(pool)

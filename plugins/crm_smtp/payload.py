@@ -67,7 +67,8 @@ HeloName = Annotated[
     Meta(
         max_length=255,
         # RFC 5321, section 4.1.2: a full domain name, or an address literal
-        pattern=r"\A(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{1,63}|\[[0-9A-Za-z.:]+\])\Z",
+        pattern=r"\A(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,62}|\[[0-9A-Za-z.:]+\])\Z",
+        description="a full host name, or an address in brackets such as [192.0.2.1]",
     ),
 ]
 
@@ -79,7 +80,7 @@ class SmtpOptions(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     allow_private_hosts: bool = False
-    ports: tuple[int, ...] = (25, 465, 587, 2525)
+    ports: tuple[Port, ...] = (25, 465, 587, 2525)
     helo_name: HeloName | None = None
 
 

@@ -83,7 +83,7 @@ class TinyDBBackend(StorageBackend):
         if unknown := set(context.options) - {"max_open"}:
             raise SetupError([f"storage: unknown option {name}; tinydb has only max_open" for name in sorted(unknown)])
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-            raise SetupError(["storage: max_open must be a whole number, 1 or more"])
+            raise SetupError(["storage: max_open must be a whole number, 1 or more; change it"])
         self._keep = KeepDays(context.log_keep_days, context.changes_keep_days)
         open_tenants = OpenTenants(self._disk, context, limit, self._thread, self._epoch)
         try:

@@ -57,6 +57,31 @@ PLACES = {
     "duplicate tenant": (30, 3, "northwind"),
 }
 
+LAMP = """
+import msgspec
+from crm_core.plugin.payload import PayloadType
+from crm_core.plugin import hookimpl
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    watts: int = 60
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Lamp(PayloadType):
+    NAME = "lamp"
+    SECTION = Section
+    OPTIONS = Options
+
+
+@hookimpl
+def crm_register_payload_types():
+    return [Lamp()]
+"""
+
 
 @pytest.fixture
 def box(tmp_path: Path) -> Box:
@@ -128,3 +153,52 @@ def test_a_tenant_without_a_store_is_a_warning(box: Box) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_tenant")
     finally:
         box.stop()
+
+
+def test_every_mistake_in_instance_yaml_is_named_in_one_run(box: Box) -> None:
+    """Those in the members of the core, in the options of plugins, and the names of no plugin."""
+    settings = (box.config / "instance.yaml").read_text() + (
+        "watts: 40\n"
+        "public_url: crm.example.com\n"
+        "smtp:\n"
+        "  ports: [0]\n"
+        "  helo_name: crm\n"
+        "  host: mail.example.com\n"
+        "allowed_origins: ['https://app.example.com:65536']\n"
+    )
+    (box.config / "instance.yaml").write_text(settings)
+    first = settings.splitlines().index("watts: 40") + 1
+    lines = box.crm("config", "check", code=1).splitlines()
+    assert [line.partition(";")[0].split(": ", 1) for line in lines] == [
+        [f"instance.yaml:{first}:1", "unknown member `watts`"],
+        [f"instance.yaml:{first + 1}:13", "`crm.example.com` is not an origin"],
+        [f"instance.yaml:{first + 3}:11", "expected `int` >= 1"],
+        [f"instance.yaml:{first + 4}:14", "expected a full host name, or an address in brackets such as [192.0.2.1]"],
+        [f"instance.yaml:{first + 5}:3", "unknown member `host`"],
+        [f"instance.yaml:{first + 6}:19", "`https://app.example.com:65536` is not an origin"],
+    ]
+    assert all("; " in line for line in lines), lines
+
+
+def test_a_broken_file_never_makes_a_stranger_of_a_plugin_in_a_folder(box: Box) -> None:
+    """Options of its payload type stay known while another member is wrong."""
+    (box.config / "extra").mkdir()
+    (box.config / "extra/lamp.py").write_text(LAMP)
+    text = (box.config / "instance.yaml").read_text()
+    (box.config / "instance.yaml").write_text(
+        f"{text}plugins: {{folders: [extra]}}\nlamp: {{watts: 40}}\npublic_url: x\n"
+    )
+    lines = box.crm("config", "check", code=1).splitlines()
+    assert [line.partition(" is")[0].split(": ", 1)[1] for line in lines] == ["`x`"], lines
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [("pool: 1", "unknown option pool; tinydb has only max_open"), ("max_open: 0", "max_open must be a whole number")],
+)
+def test_a_mistake_in_the_options_of_the_storage_has_its_place(box: Box, option: str, sentence: str) -> None:
+    """Backends judge their options when they open; the file and line are added."""
+    text = (box.config / "instance.yaml").read_text()
+    line = len(text.splitlines()) + 1
+    (box.config / "instance.yaml").write_text(f"{text}storage: {{backend: tinydb, {option}}}\n")
+    assert box.crm("config", "check", code=1).startswith(f"instance.yaml:{line}:20: {sentence}")

@@ -6,8 +6,10 @@ from urllib.parse import urlencode
 import pytest
 
 from contract.box import TENANT, Box
+from contract.conftest import Boxes
 
 PAGES = f"/i/eu1/t/{TENANT}"
+PASSWORD = "correct horse battery"
 
 
 def target_of(box: Box, next_page: str) -> str:
@@ -50,6 +52,25 @@ def own_form(box: Box) -> tuple[dict[str, str], dict[str, str]]:
     assert found is not None
     origin = str(box.client.base_url).rstrip("/")
     return {"csrf": found[1], "email": "unknown@example.com", "password": "wrong"}, {"Origin": origin}
+
+
+def test_the_origin_of_public_url_is_this_site(boxes: Boxes) -> None:
+    """Behind a proxy that ends TLS and is not trusted, browsers send that origin; the API and pages take it alike."""
+    box = boxes(settings={"public_url": "https://crm.example.com"})
+    form, _ = own_form(box)
+    right = form | {"email": "ada@example.com", "password": PASSWORD}
+    words = ("user", "create", "--tenant", TENANT, "--email", right["email"], "--role", "admin", "--password-stdin")
+    box.crm(*words, stdin=PASSWORD)
+    refused = box.client.post(f"{PAGES}/login", data=form, headers={"Origin": "http://crm.example.com"})
+    assert refused.status_code == 403
+    headers = {"Origin": "https://crm.example.com"}
+    assert box.client.post(f"{PAGES}/login", data=right, headers=headers).status_code == 303
+    page = box.client.get(f"{PAGES}/account").text
+    found = re.search(r'name="csrf" value="([^"]*)"', page)
+    assert found is not None
+    confirmed = headers | {"X-CSRF-Token": found[1]}
+    made = box.client.post(f"{box.base()}/customers", json={"name": "Ada"}, headers=confirmed)
+    assert made.status_code == 201, made.text
 
 
 @pytest.mark.parametrize("more", ["!", "!" * 100_000, "=", "\u00fc"])

@@ -95,7 +95,7 @@ def _guarded(site: Site, one: PageRoute) -> View:
                 await _require_csrf_token(context, one.most)
             return await one.view(context, **path)
         except CrmError as error:
-            return await refusal(context, error, await unsaved_input(one.most) if one.keeps else None)
+            return await refusal(context, error, await unsaved_input(context.services, one.most) if one.keeps else None)
 
     return view
 
@@ -150,7 +150,7 @@ def _require_small(most: int) -> None:
 
 async def _signed_out(site: Site, tenant: str, one: PageRoute, error: Unauthenticated) -> Response:
     """The sign-in page, or the input that was sent without a session."""
-    unsaved = await unsaved_input(one.most) if one.keeps else None
+    unsaved = await unsaved_input(site.services, one.most) if one.keeps else None
     if unsaved is None:
         return _to_login(site, tenant)
     return anonymous_refusal(await anonymous_context(site, tenant), error, unsaved)

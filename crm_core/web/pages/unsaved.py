@@ -7,6 +7,8 @@ from typing import Final
 import msgspec
 
 from crm_core.language import gettext, label_of
+from crm_core.services import Services
+from crm_core.web.callers import is_same_origin
 from crm_core.web.pages.browser import current_request, request
 from crm_core.web.pages.layout.parts import Fact
 
@@ -24,7 +26,7 @@ class UnsavedInput(msgspec.Struct, frozen=True, kw_only=True):
     shown: tuple[Fact, ...]
 
 
-async def unsaved_input(most: int) -> UnsavedInput | None:
+async def unsaved_input(services: Services, most: int) -> UnsavedInput | None:
     """The input of the current request, of at most so many bytes; None if nothing was typed, or on another site.
 
     A form of a page has hundreds of fields; thousands of short ones would make a page of many times their size.
@@ -32,7 +34,7 @@ async def unsaved_input(most: int) -> UnsavedInput | None:
     length = request.content_length
     if length is None or length > most or request.mimetype != "application/x-www-form-urlencoded":
         return None  # not our own form; it is not even read
-    if request.headers.get("Origin") != current_request().origin:
+    if not is_same_origin(services, current_request()):
         return None
     fields = tuple((name, value) for name, value in (await request.form).items(multi=True) if name != _CSRF)
     shown = [Fact(_label(name), value) for name, value in fields if value.strip() and ":" not in name]

@@ -76,7 +76,10 @@ def test_an_option_of_a_command_is_a_reference(tmp_path: Path) -> None:
     for call in (secrets.reference, secrets.text, secrets.private):
         assert refused(call, "env:ABSENT").startswith("the environment variable ABSENT is not set")
     for path in ("file:", "file:a\0b"):
-        assert refused(secrets.reference, path) == "file: must be followed by a path, such as file:/run/secrets/key"
+        assert (
+            refused(secrets.reference, path)
+            == "file: must be followed by a path; write one such as file:/run/secrets/key"
+        )
 
 
 def test_one_line_end_at_the_end_is_no_part_of_a_secret() -> None:
