@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from crm_core.cli.running import config_option, perform
+from crm_core.cli.running import config_option, json_option, perform, print_json
 from crm_core.errors import SetupError
 
 
@@ -18,16 +18,19 @@ def command() -> None:
 
 @command.command("check")
 @config_option
-def check(config: Path) -> None:
+@json_option
+def check(*, config: Path, as_json: bool) -> None:
     """Report every problem in the config files with file, line and column; exit 1 if there is any."""
     problems = problems_of(config)
-    for problem in problems:
-        click.echo(problem, err=True)
     if problems:
-        raise SystemExit(1)
-    for warning in warnings_of(config):
+        raise SetupError(problems)
+    warnings = warnings_of(config)
+    for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{config}: no problems found")
+    if as_json:
+        print_json({"problems": [], "warnings": warnings})
+    else:
+        click.echo(f"{config}: no problems found")
 
 
 def warnings_of(config: Path) -> list[str]:

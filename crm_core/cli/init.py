@@ -27,6 +27,8 @@ def command(config: Path, instance: str, tenant: str | None, admin: str | None) 
 
     if not is_name(instance):
         raise click.UsageError("--instance must be 1 to 63 of a-z, 0-9 and -, and cannot start or end with -")
+    if tenant is not None and not is_name(tenant):
+        raise click.UsageError("--tenant must be 1 to 63 of a-z, 0-9 and -, and cannot start or end with -")
     if admin and not tenant:
         raise click.UsageError("--admin needs --tenant")
     written = write_files(config, instance)

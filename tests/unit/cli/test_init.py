@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import resource
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,3 +24,11 @@ def test_a_file_that_cannot_be_written_whole_is_removed(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, handler)
     assert list(tmp_path.iterdir()) == []
     assert write_files(tmp_path, "eu1") == ["instance.yaml", "keys.yaml", "modules.yaml", "roles.yaml"]
+
+
+def test_a_bad_name_writes_no_files(tmp_path: Path, crm: Callable[..., Any]) -> None:
+    """A mistyped instance or tenant is wrong usage; the corrected command starts from an empty folder."""
+    for names in (("EU 1", "northwind"), ("eu1", "North Wind")):
+        ran = crm("init", "--config", str(tmp_path / "config"), "--instance", names[0], "--tenant", names[1])
+        assert (ran.code, ran.out) == (2, "")
+        assert not (tmp_path / "config").exists()
