@@ -17,7 +17,7 @@ from crm_core.records.guarded_store import (
     limit_reached,
     room,
 )
-from crm_core.records.idempotency import WriteResult
+from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import EXTERNAL_ID
 from crm_core.records.writing import DONE, unchanged
@@ -27,21 +27,44 @@ from crm_core.workspace import Workspace
 class Archive:
     """Archives and restores records of all types."""
 
-    def __init__(self, store: GuardedStore) -> None:
+    def __init__(self, store: GuardedStore, idempotency: Idempotency) -> None:
         self._store = store
+        self._idempotency = idempotency
 
     async def archive(self, access: RecordAccess, id: str, conditions: Preconditions) -> WriteResult:  # noqa: A002
         """Archive a record; an archived one stays as it is. Raises AccessError, NotFound, RevisionMismatch."""
         return await self._move(access, id, conditions, archived=True)
 
-    async def restore(self, access: RecordAccess, id: str, conditions: Preconditions) -> WriteResult:  # noqa: A002
+    async def restore(
+        self,
+        access: RecordAccess,
+        id: str,  # noqa: A002 -- the wire's word
+        conditions: Preconditions,
+        idempotent: IdempotentRequest | None = None,
+    ) -> WriteResult:
         """Bring a record back; a live one stays as it is.
 
-        Raises AccessError, NotFound, RevisionMismatch, LimitReached.
+        Raises AccessError, NotFound, RevisionMismatch, LimitReached, ReplayedRefusal.
         """
-        return await self._move(access, id, conditions, archived=False)
+        if idempotent is None:
+            return await self._move(access, id, conditions, archived=False)
+        await self._store.authorize(access, "delete", writes=True)
+        return await self._idempotency.run(
+            access.tenant,
+            idempotent,
+            lambda: self._move(access, id, conditions, archived=False, idempotent=idempotent),
+            subject=id,
+        )
 
-    async def _move(self, access: RecordAccess, id_: str, conditions: Preconditions, *, archived: bool) -> WriteResult:
+    async def _move(
+        self,
+        access: RecordAccess,
+        id_: str,
+        conditions: Preconditions,
+        *,
+        archived: bool,
+        idempotent: IdempotentRequest | None = None,
+    ) -> WriteResult:
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize(access, "delete", writes=True)
             read = await self._store.read(access, id_)
@@ -52,8 +75,13 @@ class Archive:
                 raise NotFound("There is no record with this id.")
             conditions.require(document)
             if archived == (document.collection == access.shape.archive):
-                return unchanged(document)
+                written = unchanged(document)
+                if await self._store.remember(access, idempotent, written):
+                    return written
+                continue
             unit, written = self._unit(access, workspace, document, archived=archived)
+            claims = claim_of(idempotent, unit.now, written)
+            unit = msgspec.structs.replace(unit, claims=claims) if claims else unit
             outcome = await self._store.commit(access.tenant, unit)
             if not isinstance(outcome, Conflict):
                 return written

@@ -22,6 +22,7 @@ from crm_core.plugin.storage import (
     Conflict,
     CountBelow,
     Document,
+    DocumentAt,
     DocumentExists,
     Expectation,
     OutcomeUnknown,
@@ -29,7 +30,7 @@ from crm_core.plugin.storage import (
     StorageBackend,
     Unit,
 )
-from crm_core.records.idempotency import ClaimTaken
+from crm_core.records.idempotency import ClaimTaken, IdempotentRequest, WriteResult, claim_of
 from crm_core.records.shape import EXTERNAL_ID, Content, Shape, collection_of
 from crm_core.workspace import Views, Workspace, may, require
 
@@ -111,6 +112,19 @@ class GuardedStore:
         if isinstance(outcome, Conflict) and outcome.what == "claim":
             raise ClaimTaken(outcome.evidence)
         return outcome
+
+    async def remember(self, access: RecordAccess, idempotent: IdempotentRequest | None, written: WriteResult) -> bool:
+        """Make the answer of a write that changes nothing durable, for its repeats, unless the record has changed.
+
+        An erase in the meantime must find nothing of the record in a stored answer.
+        """
+        now = int(self.now().timestamp())
+        claims = claim_of(idempotent, now, written)
+        if not claims:
+            return True
+        still = DocumentAt(access.shape.collection, written.id, written.revision)
+        outcome = await self.commit(access.tenant, Unit(now=now, expect=(still,), claims=claims))
+        return not isinstance(outcome, Conflict)
 
     async def _resolve(self, tenant: str, unit: Unit) -> Committed:
         """A unit was committed if its claim is stored, or else its first document: neither text is ever made twice."""

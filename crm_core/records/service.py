@@ -52,7 +52,7 @@ class Records:
         self.figures = Figures(store)
         self.recent_changes = RecentChanges(backend, self.shapes)
         self.writes = Writes(store, ids, idempotency)
-        self.archive = Archive(store)
+        self.archive = Archive(store, idempotency)
         self.erasure = Erasure(store, self.shapes)
         self.batches = Batches(store, self.writes, idempotency)
         self.list_views = ListViews(backend, now)

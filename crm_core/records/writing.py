@@ -139,7 +139,7 @@ class Writes:
             write = self.change(access, content, stored)
             if write is None:
                 written = unchanged(read.document)
-                if await self._remember(access, idempotent, written):
+                if await self._store.remember(access, idempotent, written):
                     return written
                 continue
             conflict = await self._commit(access, workspace, write, idempotent)
@@ -214,19 +214,6 @@ class Writes:
         holder = (await self._store.find(access, external_id)).document
         if holder is not None:
             require_live(access, holder)
-
-    async def _remember(self, access: RecordAccess, idempotent: IdempotentRequest | None, written: WriteResult) -> bool:
-        """Make the answer of a write that changes nothing durable, for its repeats, unless the record has changed.
-
-        An erase in the meantime must find nothing of the record in a stored answer.
-        """
-        now = int(self._store.now().timestamp())
-        claims = claim_of(idempotent, now, written)
-        if not claims:
-            return True
-        still = DocumentAt(access.shape.collection, written.id, written.revision)
-        outcome = await self._store.commit(access.tenant, Unit(now=now, expect=(still,), claims=claims))
-        return not isinstance(outcome, Conflict)
 
     async def _commit(
         self,

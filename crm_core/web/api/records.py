@@ -110,9 +110,8 @@ class _Handlers:
         return answer(page.body)
 
     async def restore(self, request: Request) -> Answer:
-        restoring = self._records.archive.restore(
-            self._access(request), request.path_parameters["id"], _conditions(request)
-        )
+        access, id_ = self._access(request), request.path_parameters["id"]
+        restoring = self._records.archive.restore(access, id_, _conditions(request), _idempotent(request, b""))
         return await self._answered(request, restoring)
 
     async def erase(self, request: Request) -> Answer:

@@ -7,7 +7,7 @@ from typing import Final
 from crm_core import errors
 from crm_core.records.erasing import ERASE, MOST_ERASED
 from crm_core.records.shape import Shape
-from crm_core.web.api.records_schemas import ID, IF_MATCH, READ_ERRORS, singular
+from crm_core.web.api.records_schemas import ID, IF_MATCH, KEY, READ_ERRORS, singular
 from crm_core.web.api.records_types import DocumentedTypes, HistoryItems, singular_of
 from crm_core.web.operations import BASE, Operation, Parameter, Reply
 
@@ -49,9 +49,15 @@ def restore_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         scope=f"{shape.name}:delete",
         key=f"{shape.record_type.module}.delete",
         path_schemas=ID,
-        parameters=(IF_MATCH,),
-        replies={200: Reply(description="The record, live and durable.", schema=types.record, headers=("ETag",))},
-        errors=(*_MOVE_ERRORS, errors.LimitReached),
+        parameters=(IF_MATCH, KEY),
+        replies={
+            200: Reply(
+                description="The record, live and durable.",
+                schema=types.record,
+                headers=("ETag", "Idempotent-Replayed"),
+            )
+        },
+        errors=(*_MOVE_ERRORS, errors.IdempotencyConflict, errors.LimitReached),
     )
 
 

@@ -41,7 +41,7 @@ _ONLY_NEW: Final = Parameter(
 _IF_NONE_MATCH: Final = Parameter(
     name="If-None-Match", description="An ETag that the caller has: 304 where it is current.", where="header"
 )
-_KEY: Final = Parameter(
+KEY: Final = Parameter(
     name="Idempotency-Key",
     description="Repeats with the same key and body within 24 hours get the first answer and change nothing.",
     schema={"type": "string", "pattern": "^[!-~]{1,255}$"},
@@ -107,7 +107,7 @@ def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         tag=shape.record_type.TITLE,
         scope=f"{shape.name}:write",
         key=f"{shape.record_type.module}.create",
-        parameters=(_KEY,),
+        parameters=(KEY,),
         body=Body(schema=types.input, limit=RECORD_LIMIT, example=record_example(shape)),
         replies={
             201: Reply(
@@ -138,7 +138,7 @@ def update_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         scope=f"{shape.name}:write",
         key=f"{shape.record_type.module}.update",
         path_schemas=ID,
-        parameters=(IF_MATCH, _ONLY_NEW, _KEY),
+        parameters=(IF_MATCH, _ONLY_NEW, KEY),
         body=Body(schema=types.patch, limit=RECORD_LIMIT, media_types=MERGE_PATCH, example=record_example(shape)),
         replies={
             200: Reply(description="Changed and durable.", schema=types.record, headers=("ETag", "Idempotent-Replayed"))
@@ -206,7 +206,7 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
                 description="true: all items or none; pointers are such as /items/3/name.",
                 schema={"type": "boolean"},
             ),
-            _KEY,
+            KEY,
         ),
         body=Body(schema=types.batch, limit=BATCH_LIMIT, example=batch_example(shape)),
         replies={200: Reply(description="What became of each.", schema=BatchResults, headers=("Idempotent-Replayed",))},

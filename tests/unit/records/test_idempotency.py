@@ -134,6 +134,26 @@ async def test_every_refusal_of_the_request_is_an_answer(world: World) -> None:
             await change(made["id"], key)
 
 
+async def test_a_restore_is_made_once(world: World) -> None:
+    """A repeat gets the first answer, also after another change; If-Match is not checked again."""
+    made, archive = await world.create(), world.records.archive
+    await archive.archive(world.access(), made["id"], UNCONDITIONAL)
+
+    async def restore(key: str, match: str | None = None) -> WriteResult:
+        return await archive.restore(world.access(), made["id"], Preconditions(match), asked(key))
+
+    first, live = await restore("r", '"2"'), await restore("live")
+    assert (first.revision, live.revision, first.replayed, live.replayed) == (3, 3, False, False)
+    await world.records.writes.update(world.access(), made["id"], {"name": "B"}, UNCONDITIONAL)
+    for key, before in (("r", first), ("live", live)):
+        again = await restore(key, '"2"')
+        assert (again.body, again.status, again.replayed) == (before.body, 200, True)
+    with pytest.raises(RevisionMismatch):
+        await restore("stale", '"2"')
+    with pytest.raises(ReplayedRefusal):
+        await restore("stale", '"4"')
+
+
 async def test_a_failure_of_ours_is_not_kept(world: World) -> None:
     """After a 5xx the same request may come again and is done."""
     commit = world.backend.commit
