@@ -42,7 +42,9 @@ class Results:
         found = self._files.setdefault(path, json.loads(path.read_text()))
         assert mutant in found["exit_code_by_key"], mutant
         found["exit_code_by_key"][mutant] = code
-        path.write_text(json.dumps(found, indent=4))
+        whole = path.with_suffix(".new")
+        whole.write_text(json.dumps(found, indent=4))
+        whole.replace(path)  # so that an interrupted run loses nothing
 
 
 class Forks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -14,10 +15,11 @@ from crm_core.plugin.storage import DocumentAt, Put, Unit
 
 async def test_a_created_token_is_shown_with_its_text(access: Any) -> None:
     """The answer has it once, and the answer's representation has it never."""
-    text, token = await access.tokens.create("north", scopes=["customers:read"], by=None, name="ERP")
+    end = access.clock() + timedelta(days=1)
+    text, token = await access.tokens.create("north", scopes=["customers:read"], by=None, expires_at=end)
     created = CreatedToken.of(text, token)
     assert msgspec.to_builtins(created) == {
-        "token": text, "id": token.id, "scopes": ("customers:read",), "expires_at": None
+        "token": text, "id": token.id, "scopes": ("customers:read",), "expires_at": "2026-11-25T02:00:00.000Z"
     }  # fmt: skip
     assert repr(created) == f"CreatedToken({token.id})"
 

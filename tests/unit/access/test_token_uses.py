@@ -32,6 +32,37 @@ async def test_uses_are_stored_at_most_once_an_hour(access: Any, backend: Storag
     assert "last_used_at" not in (await backend.documents("north", "tokens").__anext__()).body.decode()
 
 
+async def test_a_use_is_shown_before_it_is_stored(access: Any) -> None:
+    """And after it, unchanged."""
+    text, _ = await access.tokens.create("north", scopes=["customers:read"], by=None)
+    access.clock.forward(minutes=1)
+    await access.tokens.caller("north", text)
+    access.clock.forward(minutes=1)
+    assert await last_uses(access, access.tokens) == ["2026-11-24T02:01:00.000Z"]
+    await access.tokens.uses.store()
+    assert await last_uses(access, access.tokens) == ["2026-11-24T02:01:00.000Z"]
+
+
+async def test_uses_are_stored_while_the_server_runs(access: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each interval, until the server stops."""
+    monkeypatch.setattr("crm_core.access.token_uses._STORE_SECONDS", 0.01)
+    stop = asyncio.Event()
+    text, token = await access.tokens.create("north", scopes=["customers:read"], by=None)
+    await access.tokens.caller("north", text)
+    stored, store = asyncio.Event(), access.tokens.uses.store
+
+    async def storing() -> None:
+        await store()
+        stored.set()
+
+    access.tokens.uses.store = storing
+    running = asyncio.create_task(access.tokens.uses.run(stop))
+    await stored.wait()
+    assert (await access.backend.get("north", TOKEN_USES, token.id)).document is not None
+    stop.set()
+    await running
+
+
 async def test_a_stop_stores_what_was_noted(access: Any, backend: StorageBackend) -> None:
     """The loop that stores uses ends with the server, and stores the last ones."""
     stop = asyncio.Event()

@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
-from crm_core.access.user import terms
+from crm_core.access.user import StoredUser, terms
 from crm_core.errors import InvalidRecord, LimitReached, NotFound, PermissionDenied, RevisionMismatch
+from crm_core.model.caller import Caller
 from crm_core.model.list_views import LIST_VIEWS
 from crm_core.plugin.query import PageQuery, Term
 from crm_core.plugin.storage import Put, Unit
@@ -36,6 +38,29 @@ async def test_the_wire_form_has_exactly_the_documented_members(access: Any) -> 
     }
     assert PASSWORD not in repr(stored)
     assert "argon2" not in repr(stored)
+
+
+async def test_a_user_is_stored_with_what_lists_sort_and_search_by(access: Any) -> None:
+    """The name, or the address of a user without one; both without regard to case."""
+    named = (await access.user("Ada@Example.com", name="Ada L.", disabled=True)).user
+    assert named.put().indexes == {
+        "email": "ada@example.com", "name": "ada l.", "created_at": "2026-11-24T02:00:00.000Z", "role": "admin",
+        "disabled": True, "rules": False, "words": ("ada", "com", "example", "l"),
+    }  # fmt: skip
+    ruling = (await access.user("Root@example.com", role="super_admin")).user
+    indexes = ruling.put().indexes
+    assert (indexes["name"], indexes["rules"], indexes["disabled"]) == ("root@example.com", True, False)
+
+
+async def test_a_user_is_the_caller_of_a_request(access: Any) -> None:
+    """By name, or by the address of a user without one, with what says what they may."""
+    stored = await access.user(name="Ada", assignment=["customers.*"])
+    speaking = StoredUser(msgspec.structs.replace(stored.user, language="de"), 7)
+    assert speaking.caller("s1") == Caller(
+        kind="user", id=stored.user.id, name="Ada", revision=7, role="admin", email="ada@example.com",
+        assignment=("customers.*",), session="s1", language="de",
+    )  # fmt: skip
+    assert (await access.user("eve@example.com")).caller("s2").name == "eve@example.com"
 
 
 async def test_every_fault_of_a_new_user_is_named_at_once(access: Any) -> None:
