@@ -161,6 +161,20 @@ async def test_a_token_names_who_made_it(make: Make, access: Any) -> None:
     assert {one.id: one.created_by for one in await tokens.list("north")}["0"] == first.created_by
 
 
+async def test_an_expired_token_makes_room(make: Make, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest one that has ended goes; while all are active there is none."""
+    monkeypatch.setattr(tokens_module, "MAX_TOKENS", 2)
+    tokens = make()
+    known: dict[str, Any] = {"scopes": ["customers:read"], "by": None}
+    await tokens.create("north", **known, expires_at=clock() + timedelta(days=1))
+    _, second = await tokens.create("north", **known)
+    with pytest.raises(LimitReached):
+        await tokens.create("north", **known)
+    clock.forward(days=1)
+    _, third = await tokens.create("north", **known)
+    assert [token.id for token in await tokens.list("north")] == [second.id, third.id]
+
+
 async def test_an_ended_token_still_has_its_name(make: Make) -> None:
     """Pages name the author of a change after the token was revoked; in another tenant it has no name."""
     tokens = make()
