@@ -10,6 +10,7 @@ import json
 import math
 import re
 from codecs import BOM_UTF8
+from itertools import accumulate
 from typing import Any, NoReturn
 
 import msgspec
@@ -26,6 +27,7 @@ _LARGE = (b"0e", b"0" * _MAX_DIGITS)
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
+_STEPS = bytes.maketrans(b"[]", b"\x01\xff")  # a level in, a level out, as signed bytes
 
 
 def loads(raw: bytes) -> Any:
@@ -125,9 +127,9 @@ def _is_shallow(raw: bytes) -> bool:
         raw = raw.replace(rb"\\", b"").replace(rb"\"", b"")
     outline = raw.translate(_BRACKETS, _NO_BRACKETS).replace(b'""', b"")
     outline = b"".join(outline.split(b'"')[::2])  # without the texts that contain brackets
-    for _ in range(MAX_DEPTH):
-        outline = outline.replace(b"[]", b"")
-    return not outline
+    outline = outline.replace(b"[]", b"")  # the innermost level, often most of them
+    levels = accumulate(memoryview(outline.translate(_STEPS)).cast("b"))
+    return max(levels, default=0) < MAX_DEPTH
 
 
 _plain = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)

@@ -104,6 +104,16 @@ def test_nesting_to_the_limit_is_taken() -> None:
     assert loads(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) is not None
 
 
+@pytest.mark.parametrize("inner", [b"[[]]", b'{"a":[]}', b'[{"a":1},[2]]'])
+def test_the_deepest_of_many_neighbours_counts(inner: bytes) -> None:
+    """Shallow values before and after one of 32 levels do not matter, and one level more is refused."""
+    deep = b"[" * 29 + inner + b"]" * 29
+    json = b"[" + b"[[]]," * 50 + deep + b",[[]]" * 50 + b"]"
+    assert len(loads(json)) == 101
+    with pytest.raises(MalformedJson, match="deeper"):
+        loads(b"[" + json + b"]")
+
+
 @pytest.mark.parametrize("text", [b"]", b"[[", b'\\"]', b"\\\\", b'}\\\\\\"{', b"\\u005d", b"", b"\\\\\\\\]"])
 def test_brackets_in_texts_neither_deepen_nor_flatten(text: bytes) -> None:
     """With texts that contain brackets, quotes and backslashes at every level the limit is where it is without."""
