@@ -1,0 +1,106 @@
+"""Changes of users as they are stored, and what goes with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from crm_core.errors import InvalidRecord, LimitReached, Unauthenticated
+
+LATER = "2026-11-24T02:00:05.000Z"
+
+
+async def test_only_disabling_a_user_revokes_their_tokens(access: Any) -> None:
+    """Those that the user made; another change of the user, and of another one, leaves them."""
+    stored = [await access.user(email) for email in ("ada@example.com", "eve@example.com")]
+    callers = [await access.caller(each) for each in stored]
+    texts = [(await access.tokens.create("north", scopes=["customers:read"], by=by))[0] for by in callers]
+    ada = stored[0].user.id
+    await access.users.update("north", ada, {"name": "Ada"}, None)
+    for text in texts:
+        assert (await access.tokens.caller("north", text)).kind == "token"
+    access.clock.forward(seconds=5)
+    await access.users.update("north", ada, {"disabled": True}, None)
+    with pytest.raises(Unauthenticated):
+        await access.tokens.caller("north", texts[0])
+    assert (await access.tokens.caller("north", texts[1])).kind == "token"
+    assert [token.revoked_at for token in await access.tokens.list("north")] == [LATER, None]
+
+
+async def test_a_change_names_its_author_and_its_time(access: Any) -> None:
+    """The time and the author of the first version stay."""
+    by = await access.caller(await access.user("root@example.com", "super_admin"))
+    stored = await access.user()
+    access.clock.forward(seconds=5)
+    after = (await access.users.update("north", stored.user.id, {"name": "Ada"}, by)).user
+    assert after == msgspec.structs.replace(stored.user, name="Ada", updated_at=LATER, updated_by=by.actor)
+
+
+async def test_a_new_password_is_a_change_of_its_user(access: Any) -> None:
+    """It begins a new epoch; what was valid before, as a role that left the files, does not prevent it."""
+    stored = await access.user()
+    gone = await access.users.replace("north", stored, msgspec.structs.replace(stored.user, role="clerk"))
+    access.clock.forward(seconds=5)
+    after = (await access.users.set_password("north", gone, "another horse battery", "operator")).user
+    assert after == msgspec.structs.replace(
+        gone.user, password=after.password, epoch=1, updated_at=LATER, updated_by="operator"
+    )
+    assert await access.passwords.verify(after.password, "another horse battery")
+    with pytest.raises(InvalidRecord):
+        await access.users.set_password("north", gone, "Ada@example.com", "operator")
+    by = await access.caller(await access.user("root@example.com", "super_admin"))
+    eve = (await access.user("eve@example.com")).user
+    access.clock.forward(seconds=5)
+    after = (await access.users.update("north", eve.id, {"password": "another horse battery"}, by)).user
+    assert (after.epoch, after.updated_at, after.updated_by) == (1, "2026-11-24T02:00:10.000Z", by.actor)
+
+
+async def refused(work: Any) -> tuple[str, str]:
+    """Place and code of the one finding, whose message is that of the refusal."""
+    with pytest.raises(InvalidRecord) as caught:
+        await work
+    (finding,) = caught.value.errors
+    assert finding.message == caught.value.detail
+    return finding.pointer, finding.code
+
+
+async def test_the_last_super_admin_stays(access: Any) -> None:
+    """The refusal is at the member that would end it, and says what to do."""
+    root, message = (await access.user("root@example.com", "super_admin")).user, "Make another one first"
+    for patch, pointer in (({"disabled": True}, "/disabled"), ({"role": "admin"}, "/role")):
+        assert await refused(access.users.update("north", root.id, patch, None)) == (pointer, "last_super_admin")
+        with pytest.raises(InvalidRecord, match=rf"^This is the last super admin who can sign in\. {message}\.$"):
+            await access.users.update("north", root.id, patch, None)
+    await access.user("other@example.com", "super_admin")
+    assert (await access.users.update("north", root.id, {"role": "admin"}, None)).user.role == "admin"
+
+
+async def test_an_address_that_is_taken_is_named(access: Any) -> None:
+    """At its place, with what to do."""
+    await access.user()
+    assert await refused(access.user()) == ("/email", "taken")
+    with pytest.raises(InvalidRecord, match=r"^Another user has this email address\. Enter a different one\.$"):
+        await access.user()
+
+
+async def test_a_user_chooses_a_language(access: Any) -> None:
+    """Or the workspace's again; nothing else of the user changes."""
+    stored = await access.user()
+    caller = await access.caller(stored)
+    access.clock.forward(seconds=5)
+    for language in ("de", None):
+        await access.users.choose_language("north", caller, language)
+        after = (await access.users.get("north", stored.user.id)).user
+        expected = msgspec.structs.replace(stored.user, updated_at=LATER, updated_by=caller.actor, language=language)
+        assert after == expected
+
+
+async def test_a_plan_limits_users(access: Any) -> None:
+    """The refusal has the number."""
+    await access.push({"limits": {"users": 1}})
+    await access.user()
+    with pytest.raises(LimitReached, match="The plan includes 1 users") as refused:
+        await access.user("eve@example.com")
+    assert refused.value.evidence["limit"] == 1
