@@ -50,6 +50,7 @@ async def test_a_user_is_stored_with_what_lists_sort_and_search_by(access: Any) 
     ruling = (await access.user("Root@example.com", role="super_admin")).user
     indexes = ruling.put().indexes
     assert (indexes["name"], indexes["rules"], indexes["disabled"]) == ("root@example.com", True, False)
+    assert indexes["words"] == ("com", "example", "root")
 
 
 async def test_a_user_is_the_caller_of_a_request(access: Any) -> None:

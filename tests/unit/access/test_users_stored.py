@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from crm_core.errors import InvalidRecord, LimitReached, Unauthenticated
+from crm_core.access.user import USERS
+from crm_core.errors import InvalidRecord, LimitReached, StorageUnavailable, Unauthenticated
+from crm_core.plugin.storage import Conflict, DocumentAt, Unit
 
 LATER = "2026-11-24T02:00:05.000Z"
 
@@ -43,9 +45,9 @@ async def test_a_new_password_is_a_change_of_its_user(access: Any) -> None:
     stored = await access.user()
     gone = await access.users.replace("north", stored, msgspec.structs.replace(stored.user, role="clerk"))
     access.clock.forward(seconds=5)
-    after = (await access.users.set_password("north", gone, "another horse battery", "operator")).user
+    after = (await access.users.set_password("north", gone, "another horse battery", "user:1")).user
     assert after == msgspec.structs.replace(
-        gone.user, password=after.password, epoch=1, updated_at=LATER, updated_by="operator"
+        gone.user, password=after.password, epoch=1, updated_at=LATER, updated_by="user:1"
     )
     assert await access.passwords.verify(after.password, "another horse battery")
     with pytest.raises(InvalidRecord):
@@ -83,6 +85,42 @@ async def test_an_address_that_is_taken_is_named(access: Any) -> None:
     assert await refused(access.user()) == ("/email", "taken")
     with pytest.raises(InvalidRecord, match=r"^Another user has this email address\. Enter a different one\.$"):
         await access.user()
+
+
+async def test_disabling_a_user_begins_a_new_epoch(access: Any) -> None:
+    """It ends all sessions; enabling the user again does not bring them back."""
+    stored = await access.user()
+    for disabled, epoch in ((True, 1), (True, 1), (False, 1)):
+        after = (await access.users.update("north", stored.user.id, {"disabled": disabled}, None)).user
+        assert (after.disabled, after.epoch) == (disabled, epoch)
+
+
+async def test_a_user_who_always_changes_is_a_fault_that_says_when_to_try_again(access: Any) -> None:
+    """After a few attempts, each on the user as it is then."""
+    stored = await access.user()
+    caller, units = await access.caller(stored), list[Unit]()
+
+    async def overtaken(tenant: str, unit: Unit) -> Conflict:
+        units.append(unit)
+        return Conflict("document")
+
+    access.backend.commit = overtaken
+    for work in (
+        access.users.choose_language("north", caller, "de"),
+        access.users.update("north", stored.user.id, {"name": "Ada"}, None),
+    ):
+        units.clear()
+        with pytest.raises(StorageUnavailable) as refused:
+            await work
+        assert refused.value.detail == "This user is being changed by others right now. Send the request again."
+        assert (refused.value.retry_after, len(units) > 1) == (1, True)
+        assert {DocumentAt(USERS, stored.user.id, 1) in unit.expect for unit in units} == {True}
+
+
+async def test_a_user_that_is_not_valid_is_refused_with_every_finding(access: Any) -> None:
+    """The sentence says where they are."""
+    with pytest.raises(InvalidRecord, match=r"^The user is not valid\. `errors` lists every problem\.$"):
+        await access.users.create("north", {"email": "no address", "role": "nope"}, None)
 
 
 async def test_a_user_chooses_a_language(access: Any) -> None:
