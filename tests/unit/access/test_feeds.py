@@ -175,8 +175,9 @@ async def test_one_caller_does_not_get_all_streams(
     monkeypatch.setattr(feeds_module, "MAX_STREAMS_OF_CALLER", 2)
     greedy, other = await by_token("sync:read"), await by_token("sync:read")
     async with listening(greedy), listening(greedy):
-        with pytest.raises(TooManyStreams, match="one caller"):
+        with pytest.raises(TooManyStreams, match="one caller") as refused:
             await feeds.open("north", greedy, None)
+        assert refused.value.retry_after == 10
         async with listening(other):
             assert feeds.open_streams == 3
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -8,6 +9,16 @@ from argon2.exceptions import HashingError
 
 from crm_core.access.passwords import Passwords
 from crm_core.errors import StorageUnavailable
+
+
+async def test_two_passwords_are_hashed_at_a_time() -> None:
+    """However many wait: hashing takes memory and the processor."""
+    passwords, busy = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)), threading.Event()
+    waiting = [asyncio.create_task(passwords._run(lambda: busy.wait(20))) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert len(passwords._pool._threads) == 2
+    busy.set()
+    assert await asyncio.gather(*waiting) == [True] * 5
 
 
 async def test_without_a_thread_hashing_is_a_503_that_heals(monkeypatch: pytest.MonkeyPatch) -> None:

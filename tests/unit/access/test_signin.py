@@ -225,6 +225,7 @@ async def test_the_queue_for_passwords_is_bounded(access: Any, signs_in: Any, mo
     late = [one for one in outcomes if isinstance(one, LoginThrottled)]
     assert len(late) == 7
     assert {one.retry_after for one in late} == {1}
+    assert {one.detail for one in late} == {"Too many people are signing in right now. Try again in a second."}
     await signs_in(emails[0])
 
 
