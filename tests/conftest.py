@@ -14,8 +14,6 @@ from hypothesis import settings
 
 from chromium import chromium
 
-pytest_plugins = ("spread",)
-
 PACKAGES = {
     "chromium": "chromium",
     "nginx": "nginx-light",
@@ -51,12 +49,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Browser tests together, in any order: what they share is started once."""
+    """Processes share the modules between them; browser tests are one share, the longest, so it comes first."""
     if config.getoption("reverse"):
         items.reverse()
     if (seed := config.getoption("random_order")) is not None:
         items[:] = _shuffled(items, random.Random(seed))
-    items.sort(key=lambda item: "browser" in item.path.parts)
+    items.sort(key=lambda item: "browser" not in item.path.parts)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if "browser" in item.path.parts else str(item.path)))
 
 
 def _shuffled(items: list[pytest.Item], source: random.Random) -> list[pytest.Item]:
