@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if (seed := config.getoption("random_order")) is not None:
         items[:] = _shuffled(items, random.Random(seed))
     items.sort(key=lambda item: "browser" not in item.path.parts)
-    for item in items:
+    for item in items if config.pluginmanager.has_plugin("xdist") else ():
         item.add_marker(pytest.mark.xdist_group("browser" if "browser" in item.path.parts else str(item.path)))
 
 
