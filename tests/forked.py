@@ -138,18 +138,18 @@ def load() -> None:
     import importlib
     import pkgutil
     import threading
-    from importlib.metadata import entry_points
 
     import crm_core
     from crm_core.compose import UNUSED
     from crm_core.lean_imports import without
+    from crm_core.plugin.host import installed
 
     apart = ("crm_core.demo", "crm_core.testing")
     with without(*UNUSED):
         for module in pkgutil.walk_packages(crm_core.__path__, "crm_core."):
             if not module.name.startswith(apart) and not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    for plugin in entry_points(group="crm"):
+    for plugin in installed():
         plugin.load()
     assert threading.active_count() == 1
     gc.freeze()

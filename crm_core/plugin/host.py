@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Literal, TypeVar
@@ -71,10 +71,9 @@ class PluginHost:
 
     def load_entry_points(self, found: Iterable[EntryPoint] | None = None) -> None:
         """Load installed plugins, one by one, so that one that raises stops no other."""
-        version_of = cache(lambda dist: dist.version if dist else "")  # which is parsed again each time
-        for point in entry_points(group=specs.PROJECT) if found is None else found:
+        for point in installed() if found is None else found:
             name = point.value.partition(":")[0].partition(".")[0]
-            self._load(name, version_of(point.dist), point.load)
+            self._load(name, _version(point.dist), point.load)
 
     def load_folder(self, folder: Path) -> None:
         """Load every lone ``.py`` file of a folder, by name; tests are skipped."""
@@ -143,6 +142,17 @@ class PluginHost:
 
     def _break(self, name: str, version: str, error: str) -> None:
         self._plugins[name] = Plugin(name, version, "broken", error if error.endswith(("?", ".")) else f"{error}.")
+
+
+@cache  # reading the metadata of all packages takes some 10 ms, and plugins are loaded at a start only
+def installed() -> tuple[EntryPoint, ...]:
+    """The entry points of installed plugins, as they are when a process first asks."""
+    return tuple(entry_points(group=specs.PROJECT))
+
+
+@cache  # it is parsed again each time
+def _version(dist: Distribution | None) -> str:
+    return dist.version if dist else ""
 
 
 def _implementations(module: object) -> Iterator[tuple[str, Any]]:
