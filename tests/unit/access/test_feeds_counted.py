@@ -223,23 +223,23 @@ async def test_a_comment_is_sent_only_to_streams_that_were_silent(
     feeds: Feeds, access: Any, by_token: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a little before the heartbeat is due, as the next delivery may come a little after it."""
-    now = [1000.0]
+    now = [0.0]
     monkeypatch.setattr(feeds_module, "_loop_time", lambda: now[0])
     stream = await feeds.open("north", await by_token("customers:read"), None)
     channel, workspace = stream.channel, await access.views.of("north")
     assert channel is not None
-    assert stream.last_frame_at == 1000.0
+    assert stream.last_frame_at == 0.0
     sent = []
-    for now[0] in (1014.7, 1014.9, 1029.6, 1029.8):
+    for now[0] in (14.7, 14.8, 29.5, 29.7):
         await feeds._send(channel, workspace, ())
         sent.append(stream.take())
     assert sent == [b"", b": still here\n\n", b"", b": still here\n\n"]
     page = await access.backend.changes("north", None)
     await access.backend.commit("north", Unit(now=0, changes=(event("sync.applied", data={}), record("customers", 1))))
     entries = (await access.backend.changes("north", page.newest)).entries
-    now[0] = 1050.0
+    now[0] = 50.0
     await feeds._send(channel, workspace, entries)
-    assert (stream.last_frame_at, stream.take().count(b"\n\n")) == (1050.0, 1)
+    assert (stream.last_frame_at, stream.take().count(b"\n\n")) == (50.0, 1)
 
 
 async def test_a_failure_of_the_pump_ends_its_streams(access: Any, feeds: Feeds, by_token: Any) -> None:
@@ -268,3 +268,13 @@ async def test_places_of_another_epoch_end_the_streams(access: Any, feeds: Feeds
     await access.backend.commit("north", Unit(now=0, changes=(record("customers", 1),)))
     await until(lambda: stream.is_ready)
     assert (stream.ended, stream.take()) == (True, b"")
+
+
+async def test_events_of_pushes_have_their_own_data(access: Any, feeds: Feeds, by_token: Any) -> None:
+    """An event of a record names the record instead."""
+    stream = await feeds.open("north", await by_token("sync:read", "customers:read"), None)
+    entries = event("sync.applied", data={"section": "branding"}), record("customers", 4)
+    await access.backend.commit("north", Unit(now=0, changes=entries))
+    await until(lambda: stream.is_ready)
+    sent = [line for line in stream.take().splitlines() if line.startswith(b"data: ")]
+    assert sent == [b'data: {"section":"branding"}', b'data: {"type":"customers","id":"x","revision":4}']

@@ -271,3 +271,18 @@ async def test_a_stream_that_others_always_overtake_is_refused(
     monkeypatch.undo()
     await one.add("north", "user:ada")
     assert await store.counted() == [{"user:ada": 1}]
+
+
+async def test_a_stream_that_opens_while_closed_ones_are_released_stays_counted(store: Shared, clock: Any) -> None:
+    """It is stored after them, so that what they leave does not overwrite it."""
+    (one,), continues = processes(store, clock, 1, release_after=0.01), asyncio.Event()
+    await one.add("north", "user:ada")
+    store.before = lambda _tenant: continues.wait()
+    one.remove("north", "user:ada")
+    await until(lambda: store.before is None)
+    adding = asyncio.create_task(one.add("north", "user:bob"))
+    await asyncio.sleep(0.05)
+    assert not adding.done()
+    continues.set()
+    await adding
+    assert await store.counted() == [{"user:bob": 1}]
