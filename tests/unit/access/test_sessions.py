@@ -53,6 +53,19 @@ async def test_each_text_is_good_for_one_purpose(access: Any) -> None:
     assert not access.sessions.is_csrf_token("north", session.id, cookie)
 
 
+async def test_a_session_has_one_csrf_token_for_an_hour(access: Any) -> None:
+    """Pages of one hour have the same token, those of the next another one, and no session has that of another."""
+    stored = await access.user()
+    mine, other = [await access.sessions.open("north", stored, "browser") for _ in range(2)]
+    access.clock.forward(microseconds=1)
+    first = access.sessions.csrf_token("north", mine.id)
+    access.clock.forward(minutes=59, seconds=59, microseconds=999_998)
+    assert access.sessions.csrf_token("north", mine.id) == first
+    assert access.sessions.is_csrf_token("north", other.id, access.sessions.csrf_token("north", other.id))
+    access.clock.forward(microseconds=1)
+    assert access.sessions.csrf_token("north", mine.id) != first
+
+
 async def test_refreshing_rotates_and_a_reuse_ends_the_family(access: Any) -> None:
     """Each refresh token works once; the second use is refused as reuse and ends the session."""
     session = await access.sessions.open("north", await access.user(), "api")
