@@ -35,8 +35,8 @@ run: setup ## serve a demo instance on 127.0.0.1:8000 (PORT=8001 for another por
 translations: setup ## add new messages to every catalogue of translations, and remove old ones
 	@PYTHONPATH=tests $(BIN)/python tests/translations.py
 
-# Modules go to the process that is free, in their order (tests/conftest.py). Three, because many tests wait.
-SPREAD := -n 3 --dist loadgroup --no-loadscope-reorder
+# Modules go to the process that is free, in their order: browser tests stay last. Three, because many tests wait.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: setup ## run every test, in three processes; as root with apt, system programs that are missing are installed first

@@ -49,14 +49,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Processes share the modules between them; browser tests are one share, the longest, so it comes first."""
+    """Browser tests last: the browser's driver keeps an event loop running, so no asynchronous test runs after them."""
     if config.getoption("reverse"):
         items.reverse()
     if (seed := config.getoption("random_order")) is not None:
         items[:] = _shuffled(items, random.Random(seed))
-    items.sort(key=lambda item: "browser" not in item.path.parts)
-    for item in items if config.pluginmanager.has_plugin("xdist") else ():
-        item.add_marker(pytest.mark.xdist_group("browser" if "browser" in item.path.parts else str(item.path)))
+    items.sort(key=lambda item: "browser" in item.path.parts)
 
 
 def _shuffled(items: list[pytest.Item], source: random.Random) -> list[pytest.Item]:

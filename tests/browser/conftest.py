@@ -28,13 +28,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def mail_port() -> int:
     """The port of the tests' mail server."""
     return free_port()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def box(tmp_path_factory: pytest.TempPathFactory, mail_port: int) -> Iterator[Box]:
     """An instance: ``northwind`` has users, records and a brand, ``bare`` only users, ``office`` nothing at first."""
     roster = {TENANT: {"keys": [roster_key()]}} | {name: {"keys": [roster_key(name)]} for name in ("bare", OFFICE)}
@@ -54,26 +54,26 @@ def box(tmp_path_factory: pytest.TempPathFactory, mail_port: int) -> Iterator[Bo
         assert made.stop() == 0
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def api(box: Box) -> Api:
     return Api(box)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def aside() -> Callable[[Callable[[], T]], T]:
     """Run something in another thread: commands run an event loop, and the browser's driver occupies this thread's."""
     pool = ThreadPoolExecutor(1)
     return lambda work: pool.submit(work).result()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def office(box: Box, aside: Callable[[Callable[[], None]], None]) -> str:
     """The tenant with 5,000 customers."""
     aside(lambda: fill(box))
     return OFFICE
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def browser(box: Box) -> Iterator[Browser]:
     with sync_playwright() as driver:
         launched = driver.chromium.launch(
@@ -84,7 +84,7 @@ def browser(box: Box) -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def signed_in() -> dict[tuple[str, People], Any]:
     """Cookies of sign-ins that tests share; a test that signs out uses ``fresh=True``."""
     return {}

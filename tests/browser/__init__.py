@@ -1,1 +1,0 @@
-"""The pages in Chromium: one server and one browser for all modules."""
