@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
 
 from browser.api import Api
 from browser.desk import Desk, People
+from browser.office import TODAY
 from contract.box import Box
 
 Sit = Callable[..., Desk]
-TODAY = datetime.now(UTC).date()
 OWNER = f"owner={People.manager.email}"
 
 
