@@ -116,3 +116,16 @@ class World:
         """The log, newest first."""
         found, _ = await self.services.log.page("northwind", {}, limit=100, cursor=None)
         return list(found)
+
+
+def overtaken(world: World, *, rounds: int) -> list[Unit]:
+    """Have the first commits refused because the workspace has changed; the list receives every unit."""
+    units: list[Unit] = []
+    commit = world.backend.commit
+
+    async def refused(tenant: str, unit: Unit) -> Any:
+        units.append(unit)
+        return Conflict("workspace") if len(units) <= rounds else await commit(tenant, unit)
+
+    world.backend.commit = refused  # type: ignore[method-assign]
+    return units

@@ -19,7 +19,10 @@ def throttles(access: Any) -> list[LoginThrottle]:
 class Away:
     """A store that does not answer."""
 
+    asked = 0
+
     async def get(self, *_: str) -> Any:
+        self.asked += 1
         raise StorageUnavailable("The storage does not answer.", retry_after=1)
 
 
@@ -148,6 +151,7 @@ async def test_a_store_that_does_not_answer_fails_no_sign_in() -> None:
     """The failures before a success need not be forgotten: they drain."""
     away: Any = Away()
     await StoredFailures(away, CAPACITY, DRAIN_SECONDS).forget("north", "ada@x.de", 0.0)
+    assert away.asked == 1
 
 
 async def test_a_failure_is_counted_in_twenty_tries(access: Any) -> None:

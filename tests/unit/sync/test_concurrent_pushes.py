@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from crm_core.errors import DuplicatePayload, InvalidPayload, ReplayedNonce, StaleVersion, StorageUnavailable
-from crm_core.plugin.storage import Conflict, Unit
-from sync_world import World
+from crm_core.plugin.storage import Unit
+from sync_world import World, overtaken
 
 Worlds = Callable[..., Awaitable[World]]
 INLINE = 16 * 1024
@@ -26,19 +26,6 @@ from crm_core.plugin import hookimpl
 def crm_validate_payload(section, part, context):
     return [Finding("", "thread", threading.current_thread().name, warning=True)]
 """
-
-
-def overtaken(world: World, *, rounds: int) -> list[Unit]:
-    """Have the first commits refused because the workspace has changed; the list receives every unit."""
-    units: list[Unit] = []
-    commit = world.backend.commit
-
-    async def refused(tenant: str, unit: Unit) -> Any:
-        units.append(unit)
-        return Conflict("workspace") if len(units) <= rounds else await commit(tenant, unit)
-
-    world.backend.commit = refused  # type: ignore[method-assign]
-    return units
 
 
 def meanwhile(world: World, *pushes: Any) -> None:

@@ -19,9 +19,9 @@ from crm_core.errors import (
 )
 from crm_core.model.diff import Change
 from crm_core.model.log import LogEntry
-from crm_core.plugin.storage import Conflict, Unit
+from crm_core.plugin.storage import Unit
 from crm_core.sync.apply import Applied
-from sync_world import World
+from sync_world import World, overtaken
 
 LATER = "2026-11-24T02:01:00.000Z"
 SMTP = {"host": "smtp.example.com", "port": 587, "security": "starttls", "username": "u", "password": "hunter2-hunter2"}
@@ -51,19 +51,6 @@ async def titles(world: World, *titles: str) -> None:
     for title in titles:
         await pushed(world, {"title": title})
     world.clock.forward(60)
-
-
-def overtaken(world: World, *, rounds: int) -> list[Unit]:
-    """Have the first commits refused because the workspace has changed; the list receives every unit."""
-    units: list[Unit] = []
-    commit = world.backend.commit
-
-    async def refused(tenant: str, unit: Unit) -> Any:
-        units.append(unit)
-        return Conflict("workspace") if len(units) <= rounds else await commit(tenant, unit)
-
-    world.backend.commit = refused  # type: ignore[method-assign]
-    return units
 
 
 async def test_the_revisions_of_a_section_are_paged(world: World) -> None:
