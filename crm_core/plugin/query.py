@@ -16,12 +16,17 @@ _decode: Final = msgspec.json.Decoder(ChangeEntry).decode
 
 
 class View(msgspec.Struct, frozen=True):
-    """The workspace as stored: ``documents`` is None if the caller's ``seen`` revision is still current."""
+    """The workspace as stored: ``documents`` is None if the caller's ``seen`` revision is still current.
+
+    ``epoch``: that of the change log, without which a revision of a tenant that was restored may be mistaken for the
+    one of that number before.
+    """
 
     revision: int
     seq: int
     head: Head
     documents: tuple[Document, ...] | None
+    epoch: str = ""
 
 
 class Read(msgspec.Struct, frozen=True):

@@ -64,9 +64,10 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class WorkspaceAt(msgspec.Struct, frozen=True, tag=True):
-    """Expect the workspace at this revision."""
+    """Expect the workspace at this revision of this epoch; an empty one stands for any."""
 
     revision: int
+    epoch: str = ""
 
 
 class DocumentAt(msgspec.Struct, frozen=True, tag=True):

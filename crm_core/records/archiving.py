@@ -7,7 +7,7 @@ import msgspec
 from crm_core.errors import NotFound
 from crm_core.model.change_log import RecordChange
 from crm_core.model.times import to_wire
-from crm_core.plugin.storage import Conflict, Delete, Document, DocumentAt, Unit, WorkspaceAt
+from crm_core.plugin.storage import Conflict, Delete, Document, DocumentAt, Unit
 from crm_core.records.changes import entry_of
 from crm_core.records.guarded_store import (
     ATTEMPTS,
@@ -108,7 +108,7 @@ class Archive:
         unit = Unit(
             now=int(now.timestamp()),
             expect=(
-                WorkspaceAt(workspace.revision),
+                workspace.unchanged,
                 DocumentAt(document.collection, document.id, document.revision),
                 *(() if archived else room(access, workspace)),
             ),

@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.errors import CrmError, InvalidRecord, LimitReached, RecordArchived
 from crm_core.model.turns import Turn
-from crm_core.plugin.storage import Committed, Conflict, Read, Unit, WorkspaceAt
+from crm_core.plugin.storage import Committed, Conflict, Read, Unit
 from crm_core.records.batch_items import ID, BatchItem, NamedRecords, items_of, missing, read_item
 from crm_core.records.guarded_store import (
     ATTEMPTS,
@@ -162,7 +162,7 @@ class Batches:
             expect += room(access, workspace)
         unit = Unit(
             now=now,
-            expect=(WorkspaceAt(workspace.revision), *expect),
+            expect=(workspace.unchanged, *expect),
             claims=claims,
             puts=tuple(write.put for write in writes),
             changes=tuple(write.entry for write in writes),

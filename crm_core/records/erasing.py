@@ -20,7 +20,6 @@ from crm_core.plugin.storage import (
     Expectation,
     IndexFree,
     Unit,
-    WorkspaceAt,
 )
 from crm_core.records.changes import entry_of
 from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy
@@ -160,7 +159,7 @@ class Erasure:
         records = list(reversed(found.values()))  # those that refer before what they refer to
         return Unit(
             now=int(now.timestamp()),
-            expect=(WorkspaceAt(workspace.revision), *self._expected(records), *expect),
+            expect=(workspace.unchanged, *self._expected(records), *expect),
             puts=puts,
             deletes=tuple(Delete(document.collection, document.id) for _, document in records),
             changes=tuple(_entry(access, shape, document, to_wire(now)) for shape, document in records),

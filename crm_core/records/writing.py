@@ -18,7 +18,6 @@ from crm_core.plugin.storage import (
     IndexFree,
     Put,
     Unit,
-    WorkspaceAt,
 )
 from crm_core.records.changes import entry_of
 from crm_core.records.guarded_store import (
@@ -227,7 +226,7 @@ class Writes:
         unit = Unit(
             now=now,
             expect=(
-                WorkspaceAt(workspace.revision),
+                workspace.unchanged,
                 *write.expect,
                 *(room(access, workspace) if write.creates else ()),
             ),

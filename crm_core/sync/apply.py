@@ -19,7 +19,6 @@ from crm_core.plugin.storage import (
     Put,
     StorageBackend,
     Unit,
-    WorkspaceAt,
 )
 from crm_core.sync.outcome import SectionOutcome
 from crm_core.sync.sections import Intent, changed_section, confirmed_section
@@ -172,6 +171,7 @@ def plan(
         catalog=before.catalog,
         roles=before.roles,
         before=before,
+        epoch=before.epoch,
     )
     for name in sections:
         if fault := after.readings[name].fault:
@@ -203,7 +203,7 @@ async def unit_of(
     applied = [_applied(section, planned).put() for name, section in sections.items() if name in planned.changed]
     return Unit(
         now=now,
-        expect=(WorkspaceAt(before.revision),),
+        expect=(before.unchanged,),
         claims=claims,
         puts=(*(section.put() for section in sections.values()), *applied),
         deletes=tuple(Delete(HISTORY, history_id(name, revision)) for name, revision in dropped),

@@ -11,7 +11,7 @@ from crm_core.errors import Finding, InvalidPayload, NotFound, StorageUnavailabl
 from crm_core.model.diff import pointer_to
 from crm_core.model.log import LogEntry, Status
 from crm_core.model.times import to_wire
-from crm_core.plugin.storage import Committed, PageQuery, Unit, WorkspaceAt
+from crm_core.plugin.storage import Committed, PageQuery, Unit
 from crm_core.sync import content_checks
 from crm_core.sync.apply import HISTORY, Applied, Plan, Receipt, ReceiptStatus, history_id, unit_of
 from crm_core.sync.context import SyncContext
@@ -113,7 +113,7 @@ class History:
                 raise NotFound(f"Nothing was applied to {section} yet, so it accepts every version.")
             unit = Unit(
                 now=int(self._context.now().timestamp()),
-                expect=(WorkspaceAt(workspace.revision),),
+                expect=(workspace.unchanged,),
                 puts=(msgspec.structs.replace(reading.stored, versions={}).put(),),
                 revises=True,
             )

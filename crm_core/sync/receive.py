@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from traceback import clear_frames
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from crm_core.errors import (
     CrmError,
@@ -44,7 +44,18 @@ T = TypeVar("T")
 _INLINE: Final = 16 * 1024  # bytes of a body that is checked on the event loop
 _ROUNDS: Final = 100  # how often a push is checked again because another one was applied first
 
-_Stored = tuple[Workspace, list[bytes | None]]  # with the evidence of the payload's claims
+
+class _Stored(NamedTuple):
+    """The workspace, and the evidence of the payload's claims.
+
+    ``assumed``: nothing was read, as the unit that applies a push shows whether its workspace and its claims are as
+    assumed. Nobody is refused for what is assumed.
+    """
+
+    workspace: Workspace
+    accepted: list[bytes | None]
+    assumed: bool = False
+
 
 CountRecords = Callable[[str, str], Awaitable[int]]
 """How many records of a type a tenant has; 0 for unknown types."""
@@ -73,7 +84,7 @@ class Receiver:
             key = self._signed_by(attempt, roster)  # HEADERS to TIMESTAMP
             signature_checks.source_allowed(key, push.source)  # KEY_LIMITS
             signature_checks.type_allowed(key, payload_type)
-            stored = await self._stored(attempt)  # NONCE
+            stored = self._assumed(attempt) or await self._stored(attempt)  # NONCE
         except ReplayedNonce as error:
             return await self._repeated(attempt, roster, error)
         except CrmError as error:
@@ -121,11 +132,19 @@ class Receiver:
         return key
 
     async def _repeated(self, attempt: Attempt, roster: TenantRoster, error: ReplayedNonce) -> Repeat:
-        """Answer a repeat if the roster accepts it. Raises its refusal otherwise."""
+        """Answer a repeat if the roster accepts it. Raises its refusal otherwise, which says nothing of the body."""
+        attempt.envelope, attempt.parts = None, ()
         repeat = await self._attempt_log.accepted_repeat(attempt, roster)
         if repeat is None:
             raise self._attempt_log.unverified(attempt, error) from None
         return repeat
+
+    def _assumed(self, attempt: Attempt) -> _Stored | None:
+        """The workspace as it was seen last, and no claim; None if that would not do."""
+        workspace = self._context.views.assumed(attempt.push.tenant)
+        if workspace is None or len(attempt.fingerprints) > 1:  # a unit has only the claim of the present secret
+            return None
+        return _Stored(workspace, [], assumed=True)
 
     async def _stored(self, attempt: Attempt) -> _Stored:
         """The workspace and the claims of a push, in one call. Raises ReplayedNonce."""
@@ -134,7 +153,7 @@ class Receiver:
         claims = [nonce, *((PAYLOAD_CLAIM, fingerprint) for fingerprint in attempt.fingerprints)]
         workspace, (used, *accepted) = await self._context.views.with_claims(attempt.push.tenant, claims)
         signature_checks.unused_nonce(used)
-        return workspace, accepted
+        return _Stored(workspace, accepted)
 
     async def _verified(
         self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster, stored: _Stored
@@ -168,17 +187,36 @@ class Receiver:
         stored: _Stored,
     ) -> Receipt:
         """Check against the workspace and apply, again whenever another push was applied in the meantime."""
+        if stored.assumed and envelope.mode != "apply":  # no unit shows whether a preview is of this workspace
+            stored = await self._stored(attempt)
         for _ in range(_ROUNDS):
-            workspace, accepted = stored
-            content_checks.new_payload(accepted)  # PAYLOAD
-            content_checks.version_above_floor(envelope, parts, workspace, roster)  # VERSION
-            judging = partial(self._judge, envelope, parts, workspace)
-            outcomes, warnings = await _apart(attempt, judging)  # SCHEMA to VALIDATORS
-            receipt = await self._apply(attempt, envelope, workspace, outcomes, warnings, roster=roster)  # APPLY
+            try:
+                receipt = await self._settle(attempt, envelope, parts, roster, stored)
+            except (ServerError, ReplayedNonce):
+                raise
+            except CrmError:
+                if not stored.assumed:
+                    raise
+                receipt = None
             if receipt is not None:
                 return receipt
             stored = await self._stored(attempt)
         raise StorageUnavailable("Too many pushes at the same time. Send this one again.", retry_after=1)
+
+    async def _settle(
+        self,
+        attempt: Attempt,
+        envelope: Envelope,
+        parts: tuple[PartShape, ...],
+        roster: TenantRoster,
+        stored: _Stored,
+    ) -> Receipt | None:
+        """Check against a workspace and apply; None if it has changed meanwhile."""
+        content_checks.new_payload(stored.accepted)  # PAYLOAD
+        content_checks.version_above_floor(envelope, parts, stored.workspace, roster)  # VERSION
+        judging = partial(self._judge, envelope, parts, stored.workspace)
+        outcomes, warnings = await _apart(attempt, judging)  # SCHEMA to VALIDATORS
+        return await self._apply(attempt, envelope, stored.workspace, outcomes, warnings, roster=roster)  # APPLY
 
     def _judge(
         self, envelope: Envelope, parts: tuple[PartShape, ...], workspace: Workspace

@@ -148,6 +148,17 @@ class DocumentCases(Suite):
         await storage.refused(Unit(now=NOW, expect=(WorkspaceAt(0),), revises=True), "workspace")
         assert (await storage.put(put("a"))).revision == 1
 
+    async def test_workspace_epoch(self, storage: StorageHarness) -> None:
+        """A view has the epoch of the change log; a unit that expects the workspace of another epoch is a conflict."""
+        epoch = (await storage.store.view("north", None)).epoch
+        assert epoch == (await storage.store.changes("north", None)).epoch
+        unit = Unit(now=NOW, expect=(WorkspaceAt(0, epoch),))
+        await storage.commit(unit)
+        await storage.store.remove("north")
+        await storage.store.create("north")
+        await storage.refused(unit, "workspace")
+        await storage.refused(Unit(now=NOW, expect=(DocumentAt("notes", "a", 0), WorkspaceAt(0, epoch))), "workspace")
+
     async def test_conflict_changes_nothing(self, storage: StorageHarness) -> None:
         """A unit in conflict changes nothing."""
         await storage.put(put("a"))

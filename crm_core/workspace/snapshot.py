@@ -12,7 +12,7 @@ from crm_core.model.entitlements import Combined, Entitlements, combine
 from crm_core.model.modules import TenantModules, derive_modules
 from crm_core.model.presentation import Appearance, MailSettings, Regional, first_of
 from crm_core.plugin.payload_calls import PayloadCalls
-from crm_core.plugin.unit import Document
+from crm_core.plugin.unit import Document, WorkspaceAt
 from crm_core.workspace.reading import Reading, SectionFault, read_section
 from crm_core.workspace.section import Acceptance, Section
 
@@ -32,6 +32,7 @@ class Workspace(msgspec.Struct, frozen=True, dict=True, weakref=True):
     entitlements: Entitlements
     modules: TenantModules
     combined: Combined = msgspec.field(default_factory=Combined)
+    epoch: str = ""
 
     @cached_property
     def sections(self) -> Mapping[str, Section]:
@@ -47,6 +48,11 @@ class Workspace(msgspec.Struct, frozen=True, dict=True, weakref=True):
     def faults(self) -> tuple[SectionFault, ...]:
         """Why sections cannot be read."""
         return tuple(reading.fault for reading in self.readings.values() if reading.fault is not None)
+
+    @property
+    def unchanged(self) -> WorkspaceAt:
+        """What a unit expects that was made for this workspace."""
+        return WorkspaceAt(self.revision, self.epoch)
 
     def withholds(self, capability: str) -> bool:
         """Whether a section that cannot be read is of a type with this capability."""
@@ -118,6 +124,7 @@ def derive_workspace(
     catalog: Catalog,
     roles: Roles,
     before: Workspace | None = None,
+    epoch: str = "",
 ) -> Workspace:
     """The workspace of stored sections, catalog and roles.
 
@@ -140,4 +147,4 @@ def derive_workspace(
         modules = before.modules
     else:
         modules = derive_modules(catalog, entitlements, unreadable=unreadable)
-    return Workspace(tenant, revision, generation, catalog, roles, readings, entitlements, modules, combined)
+    return Workspace(tenant, revision, generation, catalog, roles, readings, entitlements, modules, combined, epoch)

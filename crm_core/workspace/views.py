@@ -51,14 +51,22 @@ class Views:
         """The workspace and the store's view from which it was derived. Raises as ``of``."""
         cached = self._workspaces.get(tenant)
         view = await self._backend.view(tenant, cached.revision if cached else None)
+        if _is_of_another_epoch(view, cached):
+            view = await self._backend.view(tenant, None)
         return self._derived(tenant, cached, view), view
 
     async def with_claims(self, tenant: str, claims: Sequence[tuple[str, str]]) -> tuple[Workspace, list[bytes | None]]:
         """The workspace and, read at the same moment, the evidence of claims. Raises as ``of``."""
         cached = self._workspaces.get(tenant)
-        seen = cached.revision if cached else None
-        view, evidence = await self._backend.view_and_claims(tenant, seen, claims)
+        view, evidence = await self._backend.view_and_claims(tenant, cached.revision if cached else None, claims)
+        if _is_of_another_epoch(view, cached):
+            view, evidence = await self._backend.view_and_claims(tenant, None, claims)
         return self._derived(tenant, cached, view), evidence
+
+    def assumed(self, tenant: str) -> Workspace | None:
+        """The workspace as it was seen last, under the present configuration, for a unit that expects it unchanged."""
+        cached = self._workspaces.get(tenant)
+        return cached if cached is not None and cached.generation == self._configured.generation else None
 
     def _derived(self, tenant: str, cached: Workspace | None, view: View) -> Workspace:
         """The workspace of a view: the cached one if it is of this revision and configuration."""
@@ -79,6 +87,7 @@ class Views:
             catalog=self._configured.catalog,
             roles=self._configured.roles,
             before=cached,
+            epoch=view.epoch,
         )
         self._log_faults(workspace, cached)
         self._workspaces.add(tenant, workspace)
@@ -105,9 +114,14 @@ class Views:
     def learn(self, workspace: Workspace) -> None:
         """Cache a workspace that was just committed."""
         cached = self._workspaces.get(workspace.tenant)
-        if cached is None or cached.revision < workspace.revision:
+        if cached is None or cached.revision < workspace.revision or cached.epoch != workspace.epoch:
             self._workspaces.add(workspace.tenant, workspace)
 
     def forget(self, tenant: str) -> None:
         """Drop a tenant that was restored or renamed."""
         self._workspaces.forget(tenant)
+
+
+def _is_of_another_epoch(view: View, cached: Workspace | None) -> bool:
+    """Whether a tenant was restored, and has by chance the revision of the workspace that is cached."""
+    return view.documents is None and cached is not None and cached.epoch != view.epoch

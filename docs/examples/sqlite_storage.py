@@ -287,7 +287,7 @@ class SQLiteBackend(StorageBackend):
         def work(store: Tenant) -> View:
             seq, revision, head = store.state()
             documents = None if seen == revision else tuple(documents_of(store.db, "sections"))
-            return View(revision, seq, head, documents)
+            return View(revision, seq, head, documents, epoch_of(store.db))
 
         return await self._run(tenant, work)
 
@@ -470,8 +470,8 @@ def add_claim(db: sqlite3.Connection, claim: Claim) -> None:
 def failed_expectation(db: sqlite3.Connection, expectation: Expectation, unit: Unit, revision: int) -> Failed | None:
     """The failed expectation, as a conflict names it; None if it is met."""
     match expectation:
-        case WorkspaceAt(wanted):
-            return "workspace" if wanted != revision else None
+        case WorkspaceAt(wanted, epoch):
+            return "workspace" if wanted != revision or epoch not in ("", epoch_of(db)) else None
         case DocumentAt(collection, id_, wanted):
             existing = document(db, collection, id_)
             return "document" if wanted != (existing.revision if existing else 0) else None
@@ -485,6 +485,11 @@ def failed_expectation(db: sqlite3.Connection, expectation: Expectation, unit: U
             ids |= {put.id for put in unit.puts if put.collection == collection}
             ids -= {delete.id for delete in unit.deletes if delete.collection == collection}
             return "count" if len(ids) > limit else None
+
+
+def epoch_of(db: sqlite3.Connection) -> str:
+    """The epoch of the change log, another one after each restore."""
+    return str(db.execute("SELECT epoch FROM change_log").fetchone()[0])
 
 
 def sort_key(value: IndexValue) -> tuple[int, Any]:

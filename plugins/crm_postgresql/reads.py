@@ -9,13 +9,11 @@ from typing import NamedTuple
 import msgspec
 
 from crm_core.model.log import Head
-from crm_core.model.recent import Recent
 from crm_core.plugin.storage import Document, Read, View
 from crm_postgresql.database import Database
 from crm_postgresql.limits import READ_SECONDS
 
 _TOGETHER = 200
-_EPOCHS = 10_000  # tenants of which the epoch of the last view is remembered
 _READ = "SELECT crm.read(%s, %s, %s, %s, %s, %s)"
 _Place = tuple[str, str]  # collection and id, or kind and key of a claim
 
@@ -66,7 +64,6 @@ class Reads:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queues: dict[str, list[_Asked]] = {}
-        self._epochs: Recent[str, str] = Recent(_EPOCHS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def get(self, tenant: str, collection: str, id_: str) -> Read:
@@ -76,19 +73,11 @@ class Reads:
         return Read(found.documents.get(place), found.revision)
 
     async def view(self, tenant: str, seen: int | None, claims: Sequence[_Place]) -> tuple[View, list[bytes | None]]:
-        """The workspace and the evidence of claims. Raises as ``Database.rows``.
-
-        A command may remove a tenant, and create or restore one of that name: what was seen is then of another epoch.
-        Only a caller that has seen a revision learns of it: others cache nothing.
-        """
-        epoch = self._epochs.get(tenant)
+        """The workspace and the evidence of claims. Raises as ``Database.rows``."""
         found = await self._ask(tenant, claims=claims, seen=-1 if seen is None else seen)
-        if epoch is None or (seen is not None and found.moment.epoch != epoch):
-            if found.revision == seen:
-                seen, found = None, await self._ask(tenant, claims=claims, seen=-1)
-            self._epochs.add(tenant, found.moment.epoch)
         sections = None if found.revision == seen else found.sections
-        return View(found.revision, found.moment.seq, found.head, sections), [found.claims.get(each) for each in claims]
+        view = View(found.revision, found.moment.seq, found.head, sections, found.moment.epoch)
+        return view, [found.claims.get(each) for each in claims]
 
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
         """The evidence of a claim. Raises as ``Database.rows``."""

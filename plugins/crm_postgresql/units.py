@@ -111,8 +111,8 @@ def _text(body: bytes) -> str:
 
 def _expectation(expectation: Expectation) -> tuple[Any, ...]:
     match expectation:
-        case WorkspaceAt(revision):
-            return "workspace", revision
+        case WorkspaceAt(revision, epoch):
+            return "workspace", revision, epoch
         case DocumentAt(collection, id_, revision):
             return "document", collection, id_, revision
         case DocumentExists(collection, id_):

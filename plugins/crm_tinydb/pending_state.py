@@ -132,8 +132,8 @@ class PendingState:
 
     def _broken(self, expectation: Expectation, unit: Unit) -> str | None:
         match expectation:
-            case WorkspaceAt(revision):
-                return None if self.revision == revision else "workspace"
+            case WorkspaceAt(revision, epoch):
+                return None if self.revision == revision and epoch in ("", self._state.epoch) else "workspace"
             case DocumentAt(collection, id_, revision):
                 return None if self.document(collection, id_) == revision else "document"
             case DocumentExists(collection, id_):

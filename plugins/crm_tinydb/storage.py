@@ -121,7 +121,7 @@ class TinyDBBackend(StorageBackend):
     async def view(self, tenant: str, seen: int | None) -> View:
         state = (await self._readable(tenant)).state
         documents = state.sections() if seen != state.revision else None
-        return View(state.revision, state.seq, state.head, documents)
+        return View(state.revision, state.seq, state.head, documents, state.epoch)
 
     async def view_and_claims(
         self, tenant: str, seen: int | None, claims: Sequence[tuple[str, str]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from benchmarks import load
 from benchmarks.bench_records import SMALL, Tenant
 from benchmarks.bench_speed import ROUNDS, Stock
 from benchmarks.frame import Figure, Measurement, Side
-from benchmarks.serving import Product, product, pushes, stock
+from benchmarks.serving import Product, beside_the_server, product, pushes, stock
 from postgresql_server import server
 
 TENANTS = [f"tenant-{number}" for number in range(64)]
@@ -19,10 +20,13 @@ PUSHES = 4  # of each tenant in a round
 
 def measurements(folder: Path) -> Iterator[Measurement]:
     """Against stock, then a large tenant against a small one."""
-    with server(durable=True) as database:
+    with ExitStack() as stack:
+        with beside_the_server():
+            database = stack.enter_context(server(durable=True))
         storage = f"storage: {{backend: postgresql, dsn: '{database.fresh()}'}}"
-        with product(folder, ["small", "large", *TENANTS], storage) as served, stock(folder) as plain:
-            yield from _against_stock(served, Tenant(served, "small", SMALL), plain)
+        served = stack.enter_context(product(folder, ["small", "large", *TENANTS], storage))
+        plain = stack.enter_context(stock(folder))
+        yield from _against_stock(served, Tenant(served, "small", SMALL), plain)
 
 
 def _against_stock(served: Product, small: Tenant, plain: object) -> Iterator[Measurement]:

@@ -24,7 +24,6 @@ from crm_core.plugin.storage import (
     OutcomeUnknown,
     PageQuery,
     Part,
-    Put,
     StorageContext,
     Term,
     Unit,
@@ -185,37 +184,6 @@ async def test_a_cached_page_shows_what_other_processes_did(store: PostgreSQLBac
     for number in (1, 2):
         await other.commit("north", unit(number + 2, entries=()))
     assert await ids() == ["n3", "n4"]
-    await other.close()
-
-
-async def test_a_tenant_made_again_is_another_one_to_all_processes(
-    store: PostgreSQLBackend, context: StorageContext
-) -> None:
-    """Who saw a revision of a tenant gets the sections of that revision of a new tenant of its name."""
-    other = await opened(context)
-    for seen, body in ((None, b'"a"'), (1, b'"b"')):
-        await store.commit("north", Unit(now=NOW, puts=(Put("sections", "branding", body),), revises=True))
-        view = await other.view("north", seen)
-        assert [document.body for document in view.documents or ()] == [body]
-        assert (await other.view("north", 1)).documents is None
-        await store.remove("north")
-        await store.create("north")
-    await other.close()
-
-
-async def test_a_view_of_all_does_not_vouch_for_what_others_saw(
-    store: PostgreSQLBackend, context: StorageContext
-) -> None:
-    """Who saw the old tenant gets the new one's sections, also if a reader that caches nothing comes first."""
-    other = await opened(context)
-    for body in (b'"a"', b'"b"'):
-        await store.commit("north", Unit(now=NOW, puts=(Put("sections", "branding", body),), revises=True))
-        await other.view("north", None)
-        if body == b'"b"':
-            assert [document.body for document in (await other.view("north", 1)).documents or ()] == [body]
-        assert (await other.view("north", 1)).documents is None
-        await store.remove("north")
-        await store.create("north")
     await other.close()
 
 

@@ -29,9 +29,9 @@ async def served(tmp_path: Path, proxy: Proxy) -> AsyncIterator[Instance]:
             yield served
 
 
-async def test_a_push_is_a_read_and_a_commit(served: Instance, proxy: Proxy) -> None:
-    """Its nonce, its payload and the workspace are looked up together."""
-    await served.push("branding", {**_SECTION, "title": "Before"})
-    proxy.calls.clear()
-    await served.push("branding", _SECTION)
-    assert [name for name in proxy.calls if name not in _DAILY] == ["read", "commit"]
+async def test_a_push_is_one_commit(served: Instance, proxy: Proxy) -> None:
+    """It is made for the workspace as it was seen last: only the first push of a process reads it."""
+    for number, calls in enumerate((["shapes", "read", "commit"], ["commit"])):
+        proxy.calls.clear()
+        await served.push("branding", {**_SECTION, "title": f"Northwind {number}"})
+        assert [name for name in proxy.calls if name not in _DAILY] == calls

@@ -70,13 +70,14 @@ async def test_a_push_is_stored_as_one_unit(world: World) -> None:
     await pushed(world, {"title": "One"})
     await pushed(world, BOTH, kind="combined")
     first, second = units
+    epoch = (await world.backend.view("northwind", None)).epoch
     assert [(put.collection, put.id) for put in first.puts] == [
         ("sections", "branding"),
         (HISTORY, "0000000000000001-branding"),
     ]
     assert [put.id for put in second.puts] == ["branding", "workspace", "0000000000000002-workspace"]
     for revision, unit in enumerate(units):
-        assert unit.expect == (WorkspaceAt(revision),)
+        assert unit.expect == (WorkspaceAt(revision, epoch),)
         assert (unit.now, unit.deletes, unit.releases, unit.revises) == (int(world.clock().timestamp()), (), (), True)
         assert [claim.kind.partition(":")[0] for claim in unit.claims] == ["nonce", "payload"]
         assert [entry.revision for entry in unit.entries] == [revision + 1]

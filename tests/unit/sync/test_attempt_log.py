@@ -128,7 +128,7 @@ async def test_a_refusal_is_logged_with_its_findings_and_its_nonce(world: World)
     }  # fmt: skip
 
 
-async def test_a_replay_is_refused_before_its_body_is_read(world: World) -> None:
+async def test_a_replay_is_refused_without_a_word_about_its_body(world: World) -> None:
     """Its entry has nothing of the body; its refusal has the first use with the version."""
     push = world.push({"title": "T"}, version=7)
     await world.services.receiver.receive(push)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
+import pytest
 
 from crm_core.model.catalog import Catalog, Module
 from crm_core.model.entitlements import Entitlements, PlanGrant
@@ -11,7 +13,7 @@ from crm_core.model.log import Head
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.query import View
-from crm_core.plugin.unit import Document
+from crm_core.plugin.unit import Document, WorkspaceAt
 from crm_core.workspace import Section, Views
 
 EMPTY = Catalog(modules={}, default_plan=PlanGrant("s", "S", ()))
@@ -41,11 +43,11 @@ class Store:
     """A store of one section per tenant that counts how often it hands documents over."""
 
     def __init__(self) -> None:
-        self.revision, self.word, self.handed_over = 1, "one", 0
+        self.revision, self.word, self.handed_over, self.epoch = 1, "one", 0, "first"
 
     async def view(self, tenant: str, seen: int | None) -> View:
         if seen == self.revision:
-            return View(self.revision, 1, Head(), None)
+            return View(self.revision, 1, Head(), None, self.epoch)
         self.handed_over += 1
         section = Section(
             name="talk",
@@ -56,7 +58,13 @@ class Store:
             request_id="",
             payload_type="talk",
         )
-        return View(self.revision, 1, Head(), (Document("sections", "talk", 1, msgspec.json.encode(section)),))
+        documents = (Document("sections", "talk", 1, msgspec.json.encode(section)),)
+        return View(self.revision, 1, Head(), documents, self.epoch)
+
+    async def view_and_claims(
+        self, tenant: str, seen: int | None, claims: Sequence[tuple[str, str]]
+    ) -> tuple[View, list[bytes | None]]:
+        return await self.view(tenant, seen), [b"{}" for _ in claims]
 
 
 def views(store: Store, configured: Configured | None = None, maxsize: int = 8) -> Views:
@@ -74,6 +82,33 @@ async def test_a_workspace_is_cached_until_its_revision_changes() -> None:
     second = await cache.of("a")
     assert (second.revision, second.entitlements.limits) == (2, {"two": 1})
     assert store.handed_over == 2
+
+
+@pytest.mark.parametrize("claims", [None, [("nonce", "a")]], ids=["alone", "with claims"])
+async def test_a_revision_of_another_epoch_is_another_one(claims: list[tuple[str, str]] | None) -> None:
+    """A tenant that was removed and made again may have the revision that is cached, and other sections."""
+    store = Store()
+    cache = views(store)
+    first = await cache.of("a")
+    store.epoch, store.word = "second", "two"
+    second = await cache.of("a") if claims is None else (await cache.with_claims("a", claims))[0]
+    assert (second.revision, second.entitlements.limits) == (first.revision, {"two": 1})
+    assert (first.unchanged, second.unchanged) == (WorkspaceAt(1, "first"), WorkspaceAt(1, "second"))
+    cache.learn(first)
+    assert cache.assumed("a") is first
+    assert await cache.of("a") is not first
+
+
+async def test_what_was_seen_last_can_be_assumed() -> None:
+    """Without asking the store, until another configuration is in effect."""
+    store, configured = Store(), Configured()
+    cache = views(store, configured)
+    assert cache.assumed("a") is None
+    first = await cache.of("a")
+    store.revision = 2
+    assert cache.assumed("a") is first
+    configured.generation = 2
+    assert cache.assumed("a") is None
 
 
 async def test_it_is_derived_again_when_the_configuration_changes() -> None:
