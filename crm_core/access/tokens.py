@@ -142,9 +142,10 @@ class Tokens:
         if len(text) != _LENGTH or not text.isascii():
             raise Unauthenticated(_INVALID)
         digest = _digest(text)
-        cached = self._callers.get((tenant, digest))
+        cached, seen = self._callers.get((tenant, digest)), None
         if cached is not None:
-            document = (await self._backend.get(tenant, TOKENS, cached.caller.id)).document
+            read = await self._backend.get(tenant, TOKENS, cached.caller.id)
+            document, seen = read.document, (read.revision, read.epoch)
             if document is None or cached.revision != document.revision or cached.body != document.body:
                 cached = None
         else:
@@ -158,6 +159,10 @@ class Tokens:
         if cached.expires is not None and cached.expires <= self._now():
             raise Unauthenticated(_INVALID)
         self.uses.note(tenant, cached.caller.id)
+        if cached.caller.workspace != seen:
+            caller = msgspec.structs.replace(cached.caller, workspace=seen)
+            cached = msgspec.structs.replace(cached, caller=caller)
+            self._callers.add((tenant, digest), cached)
         return cached.caller
 
     async def current(self, tenant: str, id: str) -> Caller:  # noqa: A002 -- the wire's word

@@ -30,10 +30,14 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Read(msgspec.Struct, frozen=True):
-    """A document, or None, and the workspace revision it was read at."""
+    """A document, or None, and the workspace's revision that it was read at.
+
+    ``epoch``: that of ``View``; by it a request that has read its caller knows whether the cached workspace is current.
+    """
 
     document: Document | None
     revision: int
+    epoch: str = ""
 
 
 Comparison = Literal["gt", "gte", "lt", "lte"]

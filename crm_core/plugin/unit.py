@@ -64,7 +64,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class WorkspaceAt(msgspec.Struct, frozen=True, tag=True):
-    """Expect the workspace at this revision of this epoch; an empty one stands for any."""
+    """Expect the workspace at this revision of this epoch; an empty one matches any."""
 
     revision: int
     epoch: str = ""

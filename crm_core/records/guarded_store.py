@@ -58,9 +58,14 @@ class GuardedStore:
         """The workspace as it is now: the same value until something changes it."""
         return await self._views.of(tenant)
 
-    async def authorize(self, access: RecordAccess, *actions: str, writes: bool = False) -> Workspace:
-        """The workspace, after checking that the caller may do all of the actions. Raises AccessError."""
-        workspace = await self._views.of(access.tenant)
+    async def authorize(
+        self, access: RecordAccess, *actions: str, writes: bool = False, seen: tuple[int, str] | None = None
+    ) -> Workspace:
+        """The workspace, after checking that the caller may do all of the actions. Raises AccessError.
+
+        ``seen``: ``Caller.workspace`` at the first try of what finds by itself whether it has changed.
+        """
+        workspace = await self._views.of(access.tenant, seen)
         for action in actions:
             require(workspace, access.caller, f"{access.shape.name}.{action}", writes=writes)
         return workspace

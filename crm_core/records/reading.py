@@ -51,8 +51,10 @@ class RecordReads:
 
     async def detail(self, access: RecordAccess, id: str) -> Document:  # noqa: A002 -- the wire's
         """One record, archived or not. Raises NotFound, also for an id of another tenant."""
+        seen = access.caller.workspace
         while True:
-            workspace = await self._store.authorize(access, "view")
+            workspace = await self._store.authorize(access, "view", seen=seen)
+            seen = None
             read = await self._store.read(access, id)
             if read.revision <= workspace.revision:
                 break
@@ -62,7 +64,7 @@ class RecordReads:
 
     async def list(self, access: RecordAccess, parameters: Parameters) -> Listing:
         """A page. Raises InvalidParameter, InvalidCursor."""
-        workspace = await self._store.authorize(access, "view")
+        workspace = await self._store.authorize(access, "view", seen=access.caller.workspace)
         selected = self._selected(access, parameters)
         while True:
             page = await self._store.backend.page(access.tenant, selected.query)

@@ -73,9 +73,10 @@ class Writes:
         return await self._idempotency.run(access.tenant, idempotent, lambda: self._create(access, data, idempotent))
 
     async def _create(self, access: RecordAccess, data: Any, idempotent: IdempotentRequest | None) -> WriteResult:
-        content: Content | None = None
+        content, seen = None, access.caller.workspace
         for _ in range(ATTEMPTS):
-            workspace = await self._store.authorize(access, "create", writes=True)
+            workspace = await self._store.authorize(access, "create", writes=True, seen=seen)
+            seen = None
             content = content or await self._new(access, data)
             write = self.creation(access, content)
             conflict = await self._commit(access, workspace, write, idempotent)
@@ -124,8 +125,10 @@ class Writes:
         conditions: Preconditions,
         idempotent: IdempotentRequest | None,
     ) -> WriteResult:
+        seen = access.caller.workspace
         for _ in range(ATTEMPTS):
-            workspace = await self._store.authorize(access, "update", writes=True)
+            workspace = await self._store.authorize(access, "update", writes=True, seen=seen)
+            seen = None
             read = await self._store.read(access, id_)
             if read.revision > workspace.revision:
                 continue

@@ -45,11 +45,11 @@ _INLINE: Final = 16 * 1024  # bytes of a body that is checked on the event loop
 _ROUNDS: Final = 100  # how often a push is checked again because another one was applied first
 
 
-class _Stored(NamedTuple):
+class _Known(NamedTuple):
     """The workspace, and the evidence of the payload's claims.
 
     ``assumed``: nothing was read, as the unit that applies a push shows whether its workspace and its claims are as
-    assumed. Nobody is refused for what is assumed.
+    assumed. No push is refused for it.
     """
 
     workspace: Workspace
@@ -139,24 +139,24 @@ class Receiver:
             raise self._attempt_log.unverified(attempt, error) from None
         return repeat
 
-    def _assumed(self, attempt: Attempt) -> _Stored | None:
+    def _assumed(self, attempt: Attempt) -> _Known | None:
         """The workspace as it was seen last, and no claim; None if that would not do."""
         workspace = self._context.views.assumed(attempt.push.tenant)
         if workspace is None or len(attempt.fingerprints) > 1:  # a unit has only the claim of the present secret
             return None
-        return _Stored(workspace, [], assumed=True)
+        return _Known(workspace, [], assumed=True)
 
-    async def _stored(self, attempt: Attempt) -> _Stored:
+    async def _stored(self, attempt: Attempt) -> _Known:
         """The workspace and the claims of a push, in one call. Raises ReplayedNonce."""
         key, presented = attempt.verified_by()
         nonce = signature_checks.nonce_claim(key), presented.nonce
         claims = [nonce, *((PAYLOAD_CLAIM, fingerprint) for fingerprint in attempt.fingerprints)]
         workspace, (used, *accepted) = await self._context.views.with_claims(attempt.push.tenant, claims)
         signature_checks.unused_nonce(used)
-        return _Stored(workspace, accepted)
+        return _Known(workspace, accepted)
 
     async def _verified(
-        self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster, stored: _Stored
+        self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster, stored: _Known
     ) -> Receipt:
         """Check and apply a verified push. A refusal is durable and its nonce used before it is raised."""
         try:
@@ -184,7 +184,7 @@ class Receiver:
         envelope: Envelope,
         parts: tuple[PartShape, ...],
         roster: TenantRoster,
-        stored: _Stored,
+        stored: _Known,
     ) -> Receipt:
         """Check against the workspace and apply, again whenever another push was applied in the meantime."""
         if stored.assumed and envelope.mode != "apply":  # no unit shows whether a preview is of this workspace
@@ -209,7 +209,7 @@ class Receiver:
         envelope: Envelope,
         parts: tuple[PartShape, ...],
         roster: TenantRoster,
-        stored: _Stored,
+        stored: _Known,
     ) -> Receipt | None:
         """Check against a workspace and apply; None if it has changed meanwhile."""
         content_checks.new_payload(stored.accepted)  # PAYLOAD

@@ -51,7 +51,7 @@ class Workspace(msgspec.Struct, frozen=True, dict=True, weakref=True):
 
     @property
     def unchanged(self) -> WorkspaceAt:
-        """What a unit expects that was made for this workspace."""
+        """The expectation of a unit that was made for this workspace."""
         return WorkspaceAt(self.revision, self.epoch)
 
     def withholds(self, capability: str) -> bool:

@@ -43,8 +43,14 @@ class Views:
         self._calls = calls
         self._workspaces: Recent[str, Workspace] = Recent(maxsize)
 
-    async def of(self, tenant: str) -> Workspace:
-        """The workspace as it is now. Raises UnknownTenant, StorageUnavailable."""
+    async def of(self, tenant: str, seen: tuple[int, str] | None = None) -> Workspace:
+        """The workspace as it is now, or, if that is cached, at the revision and epoch that the request has ``seen``.
+
+        Raises UnknownTenant, StorageUnavailable.
+        """
+        cached = None if seen is None else self.assumed(tenant)
+        if cached is not None and (cached.revision, cached.epoch) == seen:
+            return cached
         return (await self.with_view(tenant))[0]
 
     async def with_view(self, tenant: str) -> tuple[Workspace, View]:

@@ -70,7 +70,7 @@ class Reads:
         """A document. Raises as ``Database.rows``."""
         place = collection, id_
         found = await self._ask(tenant, document=place)
-        return Read(found.documents.get(place), found.revision)
+        return Read(found.documents.get(place), found.revision, found.moment.epoch)
 
     async def view(self, tenant: str, seen: int | None, claims: Sequence[_Place]) -> tuple[View, list[bytes | None]]:
         """The workspace and the evidence of claims. Raises as ``Database.rows``."""

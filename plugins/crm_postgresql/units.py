@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ from crm_core.plugin.unit import (
     WorkspaceAt,
 )
 from crm_postgresql.keys import key_of, keys_of
+from crm_postgresql.wire import array_text
 
 _encode = msgspec.json.Encoder().encode
 _SEQ = b'"seq":0'
@@ -97,10 +99,16 @@ def lists(units: Iterable[EncodedUnit]) -> bytes:
 
 
 def _put(put: Put, stored: set[_Place]) -> tuple[Any, ...]:
-    """A put, and whether it makes a document or leaves its indexes as they are, as far as that can be guessed."""
+    """A put; whether it makes a document or leaves its indexes as they are, as far as can be guessed; their names."""
     indexes = {name: keys_of(value) for name, value in put.indexes.items()}
     simple = not put.moved_at and (not indexes or (put.collection, put.id) not in stored)
-    return put.collection, put.id, _text(put.body), indexes, put.moved_at, simple
+    return put.collection, put.id, _text(put.body), indexes, put.moved_at, simple, _names(tuple(indexes))
+
+
+@lru_cache(256)
+def _names(names: tuple[str, ...]) -> str:
+    """The names of indexes, of which a collection has the same again and again."""
+    return array_text(names)
 
 
 def _text(body: bytes) -> str:

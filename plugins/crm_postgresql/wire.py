@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from select import POLLIN, poll
 from typing import Any, Final
@@ -128,12 +128,17 @@ def _numbered(query: str) -> bytes:
     return (first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))).encode()
 
 
+def array_text(texts: Iterable[str]) -> str:
+    """The text form of an array of texts."""
+    return "{" + ",".join([f'"{each.translate(_QUOTED)}"' for each in texts]) + "}"
+
+
 def _text(value: Any) -> bytes | None:
     """The text form of an argument; bytes are a text already."""
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, list):
-        return ("{" + ",".join([f'"{each.translate(_QUOTED)}"' for each in value]) + "}").encode()
+        return array_text(value).encode()
     return str(value).encode()
 
 

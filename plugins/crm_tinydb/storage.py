@@ -131,7 +131,7 @@ class TinyDBBackend(StorageBackend):
 
     async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
         state = (await self._readable(tenant)).state
-        return Read(state.collection(collection).document(id), state.revision)
+        return Read(state.collection(collection).document(id), state.revision, state.epoch)
 
     async def find(self, tenant: str, collection: str, index: str, value: IndexValue) -> Read:
         state = (await self._readable(tenant)).state

@@ -11,7 +11,7 @@ from benchmarks import load
 from benchmarks.bench_records import SMALL, Tenant
 from benchmarks.bench_speed import ROUNDS, Stock
 from benchmarks.frame import Figure, Measurement, Side
-from benchmarks.serving import Product, beside_the_server, product, pushes, stock
+from benchmarks.serving import Product, off_the_measured_core, product, pushes, stock
 from postgresql_server import server
 
 TENANTS = [f"tenant-{number}" for number in range(64)]
@@ -21,7 +21,7 @@ PUSHES = 4  # of each tenant in a round
 def measurements(folder: Path) -> Iterator[Measurement]:
     """Against stock, then a large tenant against a small one."""
     with ExitStack() as stack:
-        with beside_the_server():
+        with off_the_measured_core():
             database = stack.enter_context(server(durable=True))
         storage = f"storage: {{backend: postgresql, dsn: '{database.fresh()}'}}"
         served = stack.enter_context(product(folder, ["small", "large", *TENANTS], storage))

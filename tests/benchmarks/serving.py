@@ -164,8 +164,8 @@ def peer(folder: Path) -> Iterator[Other]:
 
 
 @contextmanager
-def beside_the_server() -> Iterator[None]:
-    """What is started in the meantime leaves the measured server its core, as if it ran on another machine."""
+def off_the_measured_core() -> Iterator[None]:
+    """Processes started in the meantime leave the measured server its core, as if they ran on another machine."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, (cores - {max(cores)}) or cores)
     try:

@@ -35,3 +35,21 @@ async def test_a_push_is_one_commit(served: Instance, proxy: Proxy) -> None:
         proxy.calls.clear()
         await served.push("branding", {**_SECTION, "title": f"Northwind {number}"})
         assert [name for name in proxy.calls if name not in _DAILY] == calls
+
+
+async def test_a_request_reads_its_caller_and_its_record(served: Instance, proxy: Proxy) -> None:
+    """The workspace is known to be the one that was seen last; a write needs nothing but its commit then."""
+    async with served.client(await served.token("customers:read", "customers:write")) as client:
+        first = await client.post("customers", json={"name": "Ada"})
+        made = f"customers/{first.json()['id']}"
+        for method, path, calls in (
+            ("POST", "customers", ["read", "commit"]),
+            ("GET", made, ["read", "read"]),
+            ("PATCH", made, ["read", "read", "commit"]),
+        ):
+            proxy.calls.clear()
+            answer = await client.request(method, path, json={"name": "Grace"} if method != "GET" else None)
+            assert answer.is_success
+            assert [name for name in proxy.calls if name not in _DAILY] == calls, (method, path)
+        await served.push("branding", {**_SECTION, "title": "Newer"})
+        assert (await client.get(made)).status_code == 200

@@ -47,6 +47,47 @@ BEGIN
         ORDER BY u.n, e.at) r);
 END $$;
 
+-- As before, but that the names of indexes, which a put has as an array, are only looked at where they are others.
+CREATE OR REPLACE FUNCTION crm.put_documents(p_tenant text, p_units jsonb, INOUT p_counts jsonb, OUT p_revisions bigint[])
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_gone crm.keys[];
+    v_counts jsonb;
+    k crm.keys;
+BEGIN
+    WITH puts AS MATERIALIZED (
+        SELECT u.n, p.at, p.value->>0 AS collection, p.value->>1 AS id, p.value->>2 AS body, p.value->3 AS indexes,
+            d.indexes AS old, greatest(d.revision, (p.value->>4)::bigint) + 1 AS revision,
+            (d.indexes ?& (p.value->>6)::text[] AND d.indexes - (p.value->>6)::text[] = '{}') IS NOT TRUE AS recounted
+        FROM jsonb_array_elements(p_units) WITH ORDINALITY u(value, n)
+        CROSS JOIN LATERAL jsonb_array_elements(u.value->'puts') WITH ORDINALITY p(value, at)
+        LEFT JOIN LATERAL (SELECT o.revision, o.indexes FROM crm.documents o WHERE o.tenant = p_tenant
+                           AND o.collection = p.value->>0 AND o.id = p.value->>1 OFFSET 0) d ON true),
+    written AS (
+        INSERT INTO crm.documents SELECT p_tenant, collection, id, revision, body, indexes FROM puts
+        ON CONFLICT (tenant, collection, id)
+        DO UPDATE SET revision = excluded.revision, body = excluded.body, indexes = excluded.indexes),
+    made AS (
+        INSERT INTO crm.keys SELECT p_tenant, p.collection, i.name, i.key, p.id
+        FROM puts p CROSS JOIN LATERAL crm.keys_of(p.indexes, coalesce(p.old, '{}')) i
+        WHERE p.old IS DISTINCT FROM p.indexes)
+    SELECT array_agg(p.revision ORDER BY p.n, p.at),
+        jsonb_agg(jsonb_build_array(p.collection, crm.names(p.indexes), crm.names(p.old)))
+            FILTER (WHERE p.recounted),
+        (SELECT array_agg(ROW(p_tenant, g.collection, i.name, i.key, g.id)::crm.keys)
+         FROM puts g CROSS JOIN LATERAL crm.keys_of(g.old, g.indexes) i WHERE g.old <> g.indexes)
+    INTO p_revisions, v_counts, v_gone FROM puts p;
+    IF v_gone IS NOT NULL THEN
+        FOREACH k IN ARRAY v_gone LOOP  -- each by its whole key: no plan can look at more
+            DELETE FROM crm.keys WHERE tenant = p_tenant AND collection = k.collection AND name = k.name AND key = k.key
+                AND id = k.id;
+        END LOOP;
+    END IF;
+    IF v_counts IS NOT NULL THEN
+        p_counts := p_counts || v_counts;
+    END IF;
+END $$;
+
 -- As before, but that the expectations come first.
 CREATE OR REPLACE FUNCTION crm.commit(p_tenant text, u jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -102,7 +102,7 @@ async def test_a_body_claimed_under_an_older_secret_is_a_duplicate(worlds: World
 @pytest.mark.parametrize(
     ("data", "mode"), [({"title": "One"}, "apply"), ({"title": "Two"}, "preview"), ({"title": 5}, "apply")]
 )
-async def test_a_nonce_that_was_used_is_a_replay_whatever_the_body(world: World, data: Any, mode: str) -> None:
+async def test_a_nonce_that_was_used_is_a_replay_with_any_body(world: World, data: Any, mode: str) -> None:
     """Its check comes before those of the content."""
     await behind(world, world.push({"title": "One"}))
     world.serial = count(1)
@@ -111,7 +111,7 @@ async def test_a_nonce_that_was_used_is_a_replay_whatever_the_body(world: World,
 
 
 async def test_a_refusal_is_logged_once(world: World) -> None:
-    """What is refused for what was assumed is checked again, and the second refusal counts."""
+    """A push that would be refused on the assumption is checked again, and the second refusal counts."""
     await behind(world, world.push({"title": "One"}))
     reads = asked(world)
     with pytest.raises(InvalidPayload):

@@ -99,6 +99,21 @@ async def test_a_revision_of_another_epoch_is_another_one(claims: list[tuple[str
     assert await cache.of("a") is not first
 
 
+async def test_a_workspace_that_a_request_has_seen_is_not_asked_for() -> None:
+    """It is the cached one if that has the same revision and epoch, under the same configuration."""
+    store, configured = Store(), Configured()
+    cache = views(store, configured)
+    first = await cache.of("a", (1, "first"))
+    store.revision = 2
+    assert await cache.of("a", (1, "first")) is first
+    for seen in ((2, "first"), (1, "second")):
+        assert (await cache.of("a", seen)).revision == 2
+        cache.forget("a")
+        cache.learn(first)
+    configured.generation = 2
+    assert (await cache.of("a", (1, "first"))).revision == 2
+
+
 async def test_what_was_seen_last_can_be_assumed() -> None:
     """Without asking the store, until another configuration is in effect."""
     store, configured = Store(), Configured()
