@@ -7,12 +7,10 @@ request may be sent again.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from traceback import clear_frames
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from crm_core.errors import (
     CrmError,
@@ -22,6 +20,7 @@ from crm_core.errors import (
     ServerError,
     StorageUnavailable,
     TimestampOutOfWindow,
+    UnknownTenant,
 )
 from crm_core.model.envelope import Envelope
 from crm_core.model.keys import Key, TenantRoster
@@ -33,6 +32,7 @@ from crm_core.sync import content_checks, signature_checks
 from crm_core.sync.apply import Plan, Receipt, ReceiptStatus, removed_modules, unit_of
 from crm_core.sync.attempt_log import AttemptLog, Repeat
 from crm_core.sync.context import SyncContext
+from crm_core.sync.long_bodies import checked
 from crm_core.sync.nonces import HealthNonces
 from crm_core.sync.outcome import PartShape, SectionOutcome
 from crm_core.sync.push_request import Attempt, PushRequest
@@ -40,8 +40,6 @@ from crm_core.sync.sections import Intent
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from crm_core.workspace import Workspace
 
-T = TypeVar("T")
-_INLINE: Final = 16 * 1024  # bytes of a body that is checked on the event loop
 _ROUNDS: Final = 100  # how often a push is checked again because another one was applied first
 
 
@@ -84,7 +82,7 @@ class Receiver:
             key = self._signed_by(attempt, roster)  # HEADERS to TIMESTAMP
             signature_checks.source_allowed(key, push.source)  # KEY_LIMITS
             signature_checks.type_allowed(key, payload_type)
-            stored = self._assumed(attempt) or await self._stored(attempt)  # NONCE
+            known = self._assumed(attempt) or await self._stored(attempt)  # NONCE
         except ReplayedNonce as error:
             return await self._repeated(attempt, roster, error)
         except CrmError as error:
@@ -93,10 +91,10 @@ class Receiver:
             self._attempt_log.unverified(attempt, InternalError())
             raise
         try:
-            return await self._verified(attempt, payload_type, key, roster, stored)  # ENVELOPE to APPLY
-        except ReplayedNonce as error:  # its twin was committed first
+            return await self._verified(attempt, payload_type, key, roster, known)  # ENVELOPE to APPLY
+        except ReplayedNonce as error:  # it was assumed to be new, or its twin was committed first
             return await self._repeated(attempt, roster, error)
-        except TimestampOutOfWindow as error:  # the store has dropped the nonces of its time: it may be a replay
+        except (TimestampOutOfWindow, UnknownTenant) as error:  # whether its nonce is new is not known
             raise self._attempt_log.unverified(attempt, error) from None
         except ServerError as error:
             await self._attempt_log.fail(attempt, error)
@@ -156,19 +154,36 @@ class Receiver:
         return _Known(workspace, accepted)
 
     async def _verified(
-        self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster, stored: _Known
+        self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster, known: _Known
     ) -> Receipt:
         """Check and apply a verified push. A refusal is durable and its nonce used before it is raised."""
         try:
-            attempt.hash_shown = False
-            envelope, parts = await _apart(attempt, lambda: self._read(attempt, payload_type))  # ENVELOPE
-            content_checks.sections_allowed(key, parts, self._context.registry.sections)
-            return await self._decide(attempt, envelope, parts, roster, stored)  # PAYLOAD to APPLY
-        except (ServerError, ReplayedNonce, TimestampOutOfWindow):
+            envelope, parts = await self._contents(attempt, payload_type, key, known)  # ENVELOPE
+            if known.assumed:
+                receipt = await self._on_assumption(attempt, envelope, parts, roster, known)
+                if receipt is not None:
+                    return receipt
+                known = await self._stored(attempt)
+            return await self._decide(attempt, envelope, parts, roster, known)  # PAYLOAD to APPLY
+        except (ServerError, ReplayedNonce, TimestampOutOfWindow, UnknownTenant):
             raise
         except CrmError as error:
             await self._attempt_log.refuse(attempt, error)
             raise
+
+    async def _contents(
+        self, attempt: Attempt, payload_type: PayloadType, key: Key, known: _Known
+    ) -> tuple[Envelope, tuple[PartShape, ...]]:
+        """The envelope and the parts of a push that the key may send. A used nonce is refused before them."""
+        attempt.hash_shown = False
+        try:
+            envelope, parts = await checked(attempt.body, lambda: self._read(attempt, payload_type))
+            content_checks.sections_allowed(key, parts, self._context.registry.sections)
+        except CrmError:
+            if known.assumed:
+                await self._stored(attempt)
+            raise
+        return envelope, parts
 
     def _read(self, attempt: Attempt, payload_type: PayloadType) -> tuple[Envelope, tuple[PartShape, ...]]:
         """The envelope and the parts of a push."""
@@ -178,45 +193,42 @@ class Receiver:
         attempt.hash_shown = not content_checks.has_secrets(parts, registry.sections)
         return envelope, parts
 
+    async def _on_assumption(
+        self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster, known: _Known
+    ) -> Receipt | None:
+        """Apply what passes every check and finds the store as assumed; None for all else, of which nothing is stored.
+
+        Raises StorageUnavailable: whether the push was applied may not be known then.
+        """
+        if envelope.mode != "apply":  # no unit shows whether a preview is of this workspace
+            return None
+        try:
+            return await self._settle(attempt, envelope, parts, roster, known)
+        except StorageUnavailable:
+            raise
+        except CrmError:
+            return None
+
     async def _decide(
-        self,
-        attempt: Attempt,
-        envelope: Envelope,
-        parts: tuple[PartShape, ...],
-        roster: TenantRoster,
-        stored: _Known,
+        self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster, known: _Known
     ) -> Receipt:
         """Check against the workspace and apply, again whenever another push was applied in the meantime."""
-        if stored.assumed and envelope.mode != "apply":  # no unit shows whether a preview is of this workspace
-            stored = await self._stored(attempt)
         for _ in range(_ROUNDS):
-            try:
-                receipt = await self._settle(attempt, envelope, parts, roster, stored)
-            except (ServerError, ReplayedNonce):
-                raise
-            except CrmError:
-                if not stored.assumed:
-                    raise
-                receipt = None
+            receipt = await self._settle(attempt, envelope, parts, roster, known)
             if receipt is not None:
                 return receipt
-            stored = await self._stored(attempt)
+            known = await self._stored(attempt)
         raise StorageUnavailable("Too many pushes at the same time. Send this one again.", retry_after=1)
 
     async def _settle(
-        self,
-        attempt: Attempt,
-        envelope: Envelope,
-        parts: tuple[PartShape, ...],
-        roster: TenantRoster,
-        stored: _Known,
+        self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster, known: _Known
     ) -> Receipt | None:
         """Check against a workspace and apply; None if it has changed meanwhile."""
-        content_checks.new_payload(stored.accepted)  # PAYLOAD
-        content_checks.version_above_floor(envelope, parts, stored.workspace, roster)  # VERSION
-        judging = partial(self._judge, envelope, parts, stored.workspace)
-        outcomes, warnings = await _apart(attempt, judging)  # SCHEMA to VALIDATORS
-        return await self._apply(attempt, envelope, stored.workspace, outcomes, warnings, roster=roster)  # APPLY
+        content_checks.new_payload(known.accepted)  # PAYLOAD
+        content_checks.version_above_floor(envelope, parts, known.workspace, roster)  # VERSION
+        judging = partial(self._judge, envelope, parts, known.workspace)
+        outcomes, warnings = await checked(attempt.body, judging)  # SCHEMA to VALIDATORS
+        return await self._apply(attempt, envelope, known, outcomes, warnings, roster=roster)  # APPLY
 
     def _judge(
         self, envelope: Envelope, parts: tuple[PartShape, ...], workspace: Workspace
@@ -234,7 +246,7 @@ class Receiver:
         self,
         attempt: Attempt,
         envelope: Envelope,
-        workspace: Workspace,
+        known: _Known,
         outcomes: list[SectionOutcome],
         warnings: list[Finding],
         *,
@@ -242,7 +254,7 @@ class Receiver:
     ) -> Receipt | None:
         """Apply durably, or preview; None if the workspace has changed meanwhile."""
         now, applies = self._context.now(), envelope.mode == "apply"
-        planned = self._context.plan(outcomes, workspace, self._intent(attempt, envelope, now), roster)
+        planned = self._context.plan(outcomes, known.workspace, self._intent(attempt, envelope, now), roster)
         warnings = warnings + planned.clashes() + await self._modules_in_use(planned)
         status: ReceiptStatus = planned.status if applies else "previewed"
         revision = planned.after.revision if applies else None
@@ -253,6 +265,8 @@ class Receiver:
         if applies:
             claims = (nonce, Claim(PAYLOAD_CLAIM, planned.intent.fingerprint, nonce.evidence))
             unit = await unit_of(self._context.backend, planned, claims=claims, entry=entry, now=seconds)
+            if known.assumed and (PAYLOAD_CLAIM, planned.intent.fingerprint) in unit.releases:
+                return None  # the unit forgets this payload, so it would not notice that it was accepted before
         else:
             unit = Unit(now=seconds, claims=(nonce,), entries=(entry,))
         committed = await self._attempt_log.write(attempt, unit)
@@ -283,18 +297,3 @@ class Receiver:
                 message = f"The module {name} is removed; its {count} records stay and return with it."
                 found.append(Finding(planned.outcomes[0].prefix, "module_in_use", message, warning=True))
         return found
-
-
-async def _apart(attempt: Attempt, checks: Callable[[], T]) -> T:
-    """Check the content of a long body in a thread: plugins may need long for it, and the loop has other requests."""
-    if len(attempt.body) <= _INLINE:
-        return checks()
-
-    def checked() -> T:
-        try:
-            return checks()
-        except CrmError as error:
-            clear_frames(error.__traceback__)  # frees what was found here, and not on the loop with the error
-            raise
-
-    return await asyncio.to_thread(checked)

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from crm_core.errors import DuplicatePayload, InvalidPayload, ReplayedNonce, StaleVersion
+from crm_core.errors import (
+    DuplicatePayload,
+    InvalidPayload,
+    MalformedJson,
+    PluginFailed,
+    ReplayedNonce,
+    StaleVersion,
+    StorageFull,
+    UnknownTenant,
+)
 from sync_world import World, overtaken
 
 Worlds = Callable[..., Awaitable[World]]
@@ -99,6 +108,32 @@ async def test_a_body_claimed_under_an_older_secret_is_a_duplicate(worlds: World
         await world.services.receiver.receive(world.push(raw=await first.read_body()))
 
 
+async def test_a_body_that_its_own_push_lets_the_store_forget_is_a_duplicate(worlds: Worlds) -> None:
+    """A unit would not notice: the oldest revision goes, and with it the claim that this one makes."""
+    world = await worlds(sync="history_keep: 2")
+    receive, first = world.services.receiver.receive, world.push({"title": "One"})
+    await receive(first)
+    await receive(world.push({"title": "Two"}))
+    await world.services.history.reset_version("northwind", "branding")
+    await world.services.views.of("northwind")
+    with pytest.raises(DuplicatePayload):
+        await receive(world.push(raw=await first.read_body()))
+
+
+async def test_a_confirmation_that_its_own_push_ends_is_a_duplicate(world: World) -> None:
+    """Its body was accepted and changed nothing; after a restore it would."""
+    receive, history = world.services.receiver.receive, world.services.history
+    for title in ("One", "Two"):
+        await receive(world.push({"title": title}))
+    same = world.push({"title": "Two"})
+    await receive(same)
+    await history.restore("northwind", "branding", 1, actor="cli", request_id="r", client_request_id=None, source=None)
+    await history.reset_version("northwind", "branding")
+    await world.services.views.of("northwind")
+    with pytest.raises(DuplicatePayload):
+        await receive(world.push(raw=await same.read_body()))
+
+
 @pytest.mark.parametrize(
     ("data", "mode"), [({"title": "One"}, "apply"), ({"title": "Two"}, "preview"), ({"title": 5}, "apply")]
 )
@@ -118,3 +153,40 @@ async def test_a_refusal_is_logged_once(world: World) -> None:
         await world.services.receiver.receive(world.push({"title": 5}))
     assert len(reads) == 1
     assert [entry.status for entry in await world.entries()] == ["rejected", "applied"]
+
+
+async def test_a_replay_is_one_also_if_a_plugin_fails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of its body counts, and it is no fault of the server in the chain: its source pays for it."""
+
+    def broken(*_: Any) -> Any:
+        raise PluginFailed("It broke.", plugin="crm_lone", hook="split")
+
+    await world.services.receiver.receive(world.push({"title": "One"}))
+    world.serial = count(1)
+    monkeypatch.setattr(type(world.services.registry.calls), "split", broken)
+    with pytest.raises(ReplayedNonce):
+        await world.services.receiver.receive(world.push({"title": "One"}))
+    replay, first = await world.entries()
+    assert (replay.seq, replay.error_code, replay.payload_version, first.seq) == (None, "replayed_nonce", None, 1)
+
+
+async def test_a_replay_of_a_refused_push_writes_nothing(world: World) -> None:
+    """It is found by reading, as on a full disk."""
+    push = world.push(raw=b"{")
+    with pytest.raises(MalformedJson):
+        await world.services.receiver.receive(push)
+    await world.services.views.of("northwind")
+    world.backend.before = StorageFull("The disk is full.")
+    with pytest.raises(ReplayedNonce):
+        await world.services.receiver.receive(push)
+
+
+async def test_a_push_to_a_tenant_that_was_removed_is_unverified(world: World) -> None:
+    """Its source pays for it, as for any push to a tenant that does not exist."""
+    await world.services.receiver.receive(world.push({"title": "One"}))
+    await world.backend.remove("northwind")
+    noted = list[Any]()
+    world.backend.note = lambda _, entry: noted.append(entry)  # type: ignore[method-assign]
+    with pytest.raises(UnknownTenant):
+        await world.services.receiver.receive(world.push({"title": "Two"}))
+    assert [(entry.status, entry.error_code) for entry in noted] == [("rejected", "unknown_tenant")]
