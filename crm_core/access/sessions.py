@@ -147,7 +147,8 @@ class Sessions:
         session = self._unstored.get((tenant, session_id)) if document is None else _read(document)
         if session is None:
             raise Unauthenticated(_INVALID)
-        return (await self._user(tenant, self._valid(session))).caller(session_id)
+        stored, workspace = await self._user(tenant, self._valid(session))
+        return stored.caller(session_id, workspace)
 
     async def refresh(self, tenant: str, text: str) -> Grant:
         """Exchange a refresh token, which is then used up, for the next access and refresh token.
@@ -209,12 +210,13 @@ class Sessions:
             raise Unauthenticated(_INVALID)
         return session
 
-    async def _user(self, tenant: str, session: Session) -> StoredUser:
-        document = (await self._backend.get(tenant, USERS, session.user)).document
-        stored = None if document is None else read_user(document)
+    async def _user(self, tenant: str, session: Session) -> tuple[StoredUser, tuple[int, str]]:
+        """The user of a session, and the revision and epoch of the workspace that came with it."""
+        read = await self._backend.get(tenant, USERS, session.user)
+        stored = None if read.document is None else read_user(read.document)
         if stored is None or stored.user.disabled or stored.user.epoch != session.epoch:
             raise Unauthenticated(_INVALID)
-        return stored
+        return stored, (read.revision, read.epoch)
 
     async def _sweep(self, tenant: str, stored: StoredUser, now: datetime) -> tuple[Delete, ...]:
         """The user's sessions to delete: ended ones among the oldest or, at the limit, the oldest one."""

@@ -53,3 +53,13 @@ async def test_a_request_reads_its_caller_and_its_record(served: Instance, proxy
             assert [name for name in proxy.calls if name not in _DAILY] == calls, (method, path)
         await served.push("branding", {**_SECTION, "title": "Newer"})
         assert (await client.get(made)).status_code == 200
+
+
+async def test_a_request_of_a_user_reads_session_and_user(served: Instance, proxy: Proxy) -> None:
+    """Their read has the workspace's revision; a page that was read before is read again only if it has changed."""
+    token = await served.user("super_admin")
+    async with served.client(token) as client:
+        await client.get("customers")
+        proxy.calls.clear()
+        await client.get("customers")
+        assert [name for name in proxy.calls if name not in _DAILY] == ["read"] * 3

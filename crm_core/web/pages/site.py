@@ -39,9 +39,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         """The language that a user chose, else the workspace's, else English."""
         return self.services.languages.choose((chosen, workspace.regional.locale))
 
-    async def workspace_of(self, tenant: str) -> Workspace:
-        """A tenant's workspace, its branding loaded. Raises UnknownTenant, StorageUnavailable."""
-        workspace = await self.services.views.of(tenant)
+    async def workspace_of(self, tenant: str, seen: tuple[int, str] | None = None) -> Workspace:
+        """A tenant's workspace, its branding loaded; ``seen`` and errors as of ``Views.of``."""
+        workspace = await self.services.views.of(tenant, seen)
         await self.branding_cache.load(workspace)
         return workspace
 

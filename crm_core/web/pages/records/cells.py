@@ -52,7 +52,7 @@ _MARKS: Final[Mapping[str, tuple[str, str]]] = {
 
 _BY: Final = "_by"
 HIDDEN: Final = gettext_noop("Not visible to you")
-_NOTHING: Final = Markup('<span class="muted">\u2013</span>')
+_NOTHING: Final = Markup('<span class="muted">&ndash;</span>')  # a page of nothing but ASCII is encoded faster
 _LINES: Final = Markup('<span class="text" dir="auto">{}</span>')
 _NUMBERS: Final = ("integer", "number", "decimal")
 _EMPTY: Final[tuple[Any, ...]] = ([], {})

@@ -84,5 +84,5 @@ async def _rendered(cells: CellRenderer, columns: tuple[str, ...], record: dict[
         if cell.text and _FOLDED in css.split():
             folded.append(cell.html if cells.is_urgent(name, record) else escape(cell.text))
     href = f"{cells.context.root}/{cells.record_type.NAME}/{record['id']}"
-    sub, id_ = Markup(" \u00b7 ").join(folded[:3]), record["id"] if selects else ""
+    sub, id_ = Markup(" &middot; ").join(folded[:3]), record["id"] if selects else ""
     return parts.row(href, record["name"], sub, shown, id_)
