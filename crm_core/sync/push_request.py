@@ -22,7 +22,9 @@ from crm_core.errors import (
 from crm_core.model.envelope import Envelope
 from crm_core.model.keys import Key
 from crm_core.model.log import LogEntry, LoggedFinding, SignatureResult, Status
+from crm_core.model.secret_members import secret_members
 from crm_core.model.times import to_wire
+from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
 from crm_core.sync.outcome import PartShape
 
@@ -102,6 +104,11 @@ class Attempt(msgspec.Struct):
     envelope: Envelope | None = None
     parts: tuple[PartShape, ...] = ()
     _request: SignedRequest | None = None
+
+    def unread(self, payload_type: PayloadType) -> None:
+        """Have the entry say nothing of the body, which is to be read later, or was read too early."""
+        self.envelope, self.parts = None, ()
+        self.hash_shown = payload_type.SECTION is not None and not secret_members(payload_type.SECTION)
 
     def request(self) -> SignedRequest:
         """The request as signature schemes see it, once its body is read."""

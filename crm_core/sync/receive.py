@@ -24,7 +24,6 @@ from crm_core.errors import (
 )
 from crm_core.model.envelope import Envelope
 from crm_core.model.keys import Key, TenantRoster
-from crm_core.model.secret_members import secret_members
 from crm_core.model.times import to_wire
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.storage import Claim, Unit
@@ -74,7 +73,7 @@ class Receiver:
         roster, types = self._context.roster(push.tenant), self._context.registry.payload_types
         try:
             payload_type = signature_checks.known_type(push.payload_type, types)  # ADDRESS
-            attempt.hash_shown = payload_type.SECTION is not None and not secret_members(payload_type.SECTION)
+            attempt.unread(payload_type)
             signature_checks.receiver_enabled(self._context.settings, roster)  # RECEIVER
             await signature_checks.acceptable_body(attempt, push)  # BODY
             attempt.started_at = self._context.now()
@@ -93,8 +92,10 @@ class Receiver:
         try:
             return await self._verified(attempt, payload_type, key, roster, known)  # ENVELOPE to APPLY
         except ReplayedNonce as error:  # it was assumed to be new, or its twin was committed first
+            attempt.unread(payload_type)
             return await self._repeated(attempt, roster, error)
         except (TimestampOutOfWindow, UnknownTenant) as error:  # whether its nonce is new is not known
+            attempt.unread(payload_type)
             raise self._attempt_log.unverified(attempt, error) from None
         except ServerError as error:
             await self._attempt_log.fail(attempt, error)
@@ -131,7 +132,6 @@ class Receiver:
 
     async def _repeated(self, attempt: Attempt, roster: TenantRoster, error: ReplayedNonce) -> Repeat:
         """Answer a repeat if the roster accepts it. Raises its refusal otherwise, which says nothing of the body."""
-        attempt.envelope, attempt.parts = None, ()
         repeat = await self._attempt_log.accepted_repeat(attempt, roster)
         if repeat is None:
             raise self._attempt_log.unverified(attempt, error) from None

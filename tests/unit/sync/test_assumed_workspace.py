@@ -170,6 +170,17 @@ async def test_a_replay_is_one_also_if_a_plugin_fails(world: World, monkeypatch:
     assert (replay.seq, replay.error_code, replay.payload_version, first.seq) == (None, "replayed_nonce", None, 1)
 
 
+async def test_a_replay_that_was_read_is_logged_as_if_it_was_not(world: World) -> None:
+    """Not even with its hash, where its type may have secrets: its nonce comes before its body."""
+    await behind(world, world.push({"branding": {"title": "One"}}, kind="combined"))
+    world.serial = count(1)
+    with pytest.raises(ReplayedNonce):
+        await world.services.receiver.receive(world.push({"branding": {"title": "One"}}, kind="combined"))
+    replay, first = await world.entries()
+    assert first.payload_sha256 is not None
+    assert (replay.payload_version, replay.mode, replay.payload_sha256) == (None, None, None)
+
+
 async def test_a_replay_of_a_refused_push_writes_nothing(world: World) -> None:
     """It is found by reading, as on a full disk."""
     push = world.push(raw=b"{")
