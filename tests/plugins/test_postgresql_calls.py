@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from crm_core.plugin.storage import Claim, Expectation, StorageContext, Unit, WorkspaceAt
+from crm_postgresql.storage import PostgreSQLBackend
+from crm_postgresql.units import encoded
 from postgresql_proxy import Proxy
 from postgresql_server import Server
 from served import FILES, KEY, Instance, instance
@@ -63,3 +67,23 @@ async def test_a_request_of_a_user_reads_session_and_user(served: Instance, prox
         proxy.calls.clear()
         await client.get("customers")
         assert [name for name in proxy.calls if name not in _DAILY] == ["read"] * 3
+
+
+@pytest.mark.parametrize(
+    ("key", "expect", "waits"),
+    [("new", (), "on"), ("used", (), "off"), ("new", (WorkspaceAt(7),), "off")],
+    ids=["committed", "claimed", "changed"],
+)
+async def test_only_what_is_written_waits_for_the_disk(
+    postgresql: Server, tmp_path: Path, key: str, expect: tuple[Expectation, ...], waits: str
+) -> None:
+    """A refusal writes nothing but its lock: a replay that a commit finds costs no sync, nor does a change."""
+    store, dsn = PostgreSQLBackend(), postgresql.copy()
+    await store.open(StorageContext(tmp_path, {"dsn": dsn}, instance="eu1"))
+    await store.create("north")
+    await store.commit("north", Unit(now=0, claims=(Claim("nonce", "used", b"{}"),)))
+    await store.close()
+    unit = encoded(Unit(now=0, expect=expect, claims=(Claim("nonce", key, b"{}"),))).text.decode()
+    async with await psycopg.AsyncConnection.connect(dsn) as db:
+        await db.execute("SELECT crm.commit('eu1/north', %s)", (unit,))
+        assert await (await db.execute("SHOW synchronous_commit")).fetchone() == (waits,)

@@ -88,7 +88,7 @@ BEGIN
     END IF;
 END $$;
 
--- As before, but that the expectations come first.
+-- As before, but that the expectations come first, and that a refusal does not wait for the disk.
 CREATE OR REPLACE FUNCTION crm.commit(p_tenant text, u jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     v_set text := concat(set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true),
@@ -121,6 +121,7 @@ BEGIN
             v_refused := crm.refusal(s, u);
         END IF;
         IF v_refused IS NOT NULL THEN  -- a claim that fails is named first
+            v_done := set_config('synchronous_commit', 'off', true);  -- nothing was written that the disk must have
             RETURN concat('[', coalesce(crm.claim_refusal(p_tenant, u), v_refused), ']');
         END IF;
     END IF;
@@ -141,6 +142,7 @@ BEGIN
     IF NOT v_plain THEN
         v_refused := crm.admit(s, u);
         IF v_refused IS NOT NULL THEN
+            v_done := set_config('synchronous_commit', 'off', true);
             RETURN concat('[', v_refused, ']');
         END IF;
     ELSIF u->'releases' <> '[]' THEN
