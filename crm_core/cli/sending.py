@@ -56,7 +56,7 @@ def transport(by: SigningTarget) -> httpx.BaseTransport | None:
 
 def show_pause(pause: Pause, tenant: str = "") -> None:
     """Say on standard error that a request is sent again, and why."""
-    click.echo(f"{tenant and f'{tenant}: '}{pause.why}; retrying in {pause.seconds:g} s", err=True)
+    click.echo(f"{tenant and f'{tenant}: '}{pause.why.removesuffix('.')}; retrying in {pause.seconds:g} s", err=True)
 
 
 def problem_lines(problem: Mapping[str, object]) -> Iterator[str]:

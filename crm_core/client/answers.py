@@ -60,6 +60,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     skew_seconds: int | None = None
     document: Mapping[str, Any] = {}
 
+    @property
+    def store_unreadable(self) -> bool:
+        """Whether the receiver could not read the tenant's store, so that ``sections`` is empty for that reason."""
+        return "log_head" in self.document and self.document["log_head"] is None
+
     def min_version(self, payload_type: str, data: Mapping[str, Any]) -> int:
         """The lowest version a push may have: its section's, or the highest of the sections that its data names."""
         names = [payload_type] if payload_type in self.sections else [name for name in data if name in self.sections]

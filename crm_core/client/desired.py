@@ -103,7 +103,7 @@ def failure(tenant: str, detail: str, status: Literal["failed", "unanswered"] = 
 
 
 def _applied(platform: Platform, desired: DesiredTenant, options: ApplyOptions) -> Steps[TenantResult]:
-    health = yield from platform.health()
+    health = yield from platform.versions()
     sent = {name: data for name, data in desired.sections.items() if _is_due(name, desired, health, options)}
     if reasons := [desired.unreadable[name] for name in sent if name in desired.unreadable]:
         raise ValueError("; ".join(reasons))

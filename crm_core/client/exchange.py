@@ -86,7 +86,7 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Steps[Outcome]:
         """Push, or preview, until there is a final answer. ``version`` None: the lowest that health allows."""
         if version is None:
-            version = (yield from self.health()).min_version(payload_type, data)
+            version = (yield from self.versions()).min_version(payload_type, data)
         body = envelope(self.target, payload_type, data, version=version, strategy=strategy, preview=preview)
         unsigned = push_to(self.target, payload_type, body)
         answer = yield from self._exchange(self.signed(unsigned))
@@ -102,6 +102,20 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         if answer.status != 200:
             raise Refused(answer.status, document)
         return _read(document, Health)
+
+    def versions(self) -> Steps[Health]:
+        """Health that knows the versions: without them a push would start at 1 again, and be refused.
+
+        Waits, as for a 503, while the receiver cannot read the tenant's store. Raises Unanswered.
+        """
+        pauses = self.retries.pauses()
+        while (health := (yield from self.health())).store_unreadable:
+            why = " ".join(health.reasons) or "the receiver cannot read the tenant's store"
+            pause = next(pauses, None)
+            if pause is None:
+                raise Unanswered(f"{self.target.origin}{health_of(self.target).path}: {why}")
+            yield Pause(pause, why)
+        return health
 
     def signed(self, request: Unsigned) -> ReadyRequest:
         """The request with a fresh timestamp and nonce, signed."""

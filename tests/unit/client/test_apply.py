@@ -58,6 +58,13 @@ def test_sections_with_the_same_hash_are_left_out(receiver: Any, planned: Any, a
     assert sent(receiver) == []
 
 
+def test_no_section_is_sent_while_the_receiver_cannot_read_its_own(receiver: Any, planned: Any, apply: Any) -> None:
+    """Its health without sections is waited out, and is no tenant without sections."""
+    receiver.answers = [planned({"status": "degraded", "sections": {}, "log_head": None})] * QUICK.attempts
+    assert apply({"branding": BRANDING}).status == "unanswered"
+    assert sent(receiver) == []
+
+
 def test_the_rest_is_one_combined_push(receiver: Any, planned: Any, apply: Any) -> None:
     """At the lowest version that all of its sections allow; new sections are sent too."""
     now = health(workspace={"locale": "de"}, branding={"title": "Other"})

@@ -119,6 +119,23 @@ async def test_without_a_version_health_decides(
     assert health.headers["sync-nonce"] != pushed.headers["sync-nonce"]
 
 
+async def test_versions_that_the_receiver_cannot_read_now_are_waited_for(
+    receiver: Any, push: Any, planned: Any
+) -> None:
+    """While its store does not answer, health has no sections: no push starts at version 1 again."""
+    unreadable = {"status": "degraded", "reasons": ["The database does not answer."], "sections": {}, "log_head": None}
+    pauses: list[Pause] = []
+    receiver.answers = [planned(unreadable), planned(HEALTH), planned(APPLIED)]
+    await push(pauses=pauses)
+    assert [pause.why for pause in pauses] == ["The database does not answer."]
+    assert json.loads(receiver.got[-1].body)["version"] == 7
+    receiver.answers = [planned(unreadable)] * QUICK.attempts
+    receiver.got.clear()
+    with pytest.raises(Unanswered, match=r"sync/health: The database does not answer\."):
+        await push()
+    assert {got.method for got in receiver.got} == {"GET"}
+
+
 async def test_health_is_a_value(receiver: Any, push: Any, planned: Any) -> None:
     """Health has the expected key, the sections and the whole answer."""
     receiver.answers = [planned(HEALTH)]
