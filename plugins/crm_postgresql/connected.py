@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 
 from crm_core.errors import SetupError
 from crm_core.plugin.storage import StorageContext
@@ -35,6 +36,7 @@ class Connected:
 
     async def open(self) -> None:
         """Connect and check role and schema, now or once the database answers. Raises SetupError."""
+        _require_dsn(self.database.dsn)
         try:
             await self.database.look()
         except psycopg.ProgrammingError as error:
@@ -78,3 +80,21 @@ class Connected:
         """Bring the schema to this version. Raises SetupError."""
         async with self.database.connection() as db:
             return await migrate(db)
+
+
+def _require_dsn(dsn: str) -> None:
+    """Raise SetupError if the DSN cannot be read as it was meant; without libpq's words, which quote the password."""
+    try:
+        found = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise SetupError([_UNREADABLE]) from None
+    hosts, ports = str(found.get("host", "")), str(found.get("port", ""))
+    # / and @ in the password of a URL end it, and its rest is taken for a port or a host.
+    if ports.strip("0123456789,") or any("@" in host[1:] and host[0] != "/" for host in hosts.split(",")):
+        raise SetupError([_UNREADABLE])
+
+
+_UNREADABLE = (
+    "storage: the dsn cannot be read; write postgresql://USER:PASSWORD@HOST/DATABASE, with / @ % in the password as"
+    " %2F %40 %25, or pairs such as host=db dbname=crm; options have libpq's names"
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -34,6 +35,8 @@ class Database:
         self._turns: dict[asyncio.Future[Wire], None] = {}  # of calls that wait for a connection, in their order
         self._connecting: set[asyncio.Task[None]] = set()
         self._closing = False
+        # It warns of each try, several a second. Callers get each reason, and the server logs its first and its end.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         self._pool = AsyncConnectionPool(
             dsn,
             min_size=1,

@@ -132,12 +132,24 @@ async def test_other_schemas_are_refused_by_version(postgresql: Server, tmp_path
 @pytest.mark.parametrize(
     ("options", "said"),
     [({}, "needs a dsn"), ({"dsn": "x", "pool": 1}, "pool must be"), ({"dsn": "x", "size": 3}, "unknown option size"),
-     ({"dsn": "nonsense"}, "cannot be used")],
+     ({"dsn": "nonsense"}, "cannot be read")],
 )  # fmt: skip
 async def test_options_are_checked(options: dict[str, Any], said: str, tmp_path: Path) -> None:
     """A wrong option is named."""
     with pytest.raises(SetupError, match=said):
         await opened(StorageContext(tmp_path, options, instance="eu1"))
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    ["mysql://crm:geheim@db/crm", "postgresql://crm:geheim/x@db/crm", "postgresql://crm:x@geheim@db/crm",
+     "postgresql://crm:geheim%x@db/crm", "host=db password=x geheim"],
+)  # fmt: skip
+async def test_a_dsn_that_cannot_be_read_is_not_shown(dsn: str, tmp_path: Path) -> None:
+    """The refusal says how a DSN is written, and has nothing of its password."""
+    with pytest.raises(SetupError, match="%2F %40 %25") as refused:
+        await opened(StorageContext(tmp_path, {"dsn": dsn}, instance="eu1"))
+    assert "geheim" not in str(refused.value)
 
 
 async def test_a_database_that_cannot_be_reached_is_unavailable(tmp_path: Path) -> None:
