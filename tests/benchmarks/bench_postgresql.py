@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.bench_records import SMALL, Tenant
+from benchmarks.bench_records import LARGE, SMALL, Tenant
 from benchmarks.bench_speed import ROUNDS, Stock
 from benchmarks.frame import Figure, Measurement, Side
 from benchmarks.serving import Product, off_the_measured_core, product, pushes, stock
+from crm_core.model.change_log import RECORD_CHANGED, ChangeEntry
+from crm_core.model.times import to_wire
+from crm_core.plugin.storage import StorageContext, Unit
+from crm_core.testing.storage import entry
+from crm_postgresql.storage import PostgreSQLBackend
 from postgresql_server import server
 
 TENANTS = [f"tenant-{number}" for number in range(64)]
 PUSHES = 4  # of each tenant in a round
+ALONE = 100  # pushes to a single tenant in a round
+LOGGED, TOGETHER = 200_000, 500  # entries of each log, and of a unit
 
 
 def measurements(folder: Path) -> Iterator[Measurement]:
@@ -23,10 +32,54 @@ def measurements(folder: Path) -> Iterator[Measurement]:
     with ExitStack() as stack:
         with off_the_measured_core():
             database = stack.enter_context(server(durable=True))
-        storage = f"storage: {{backend: postgresql, dsn: '{database.fresh()}'}}"
+        dsn = database.fresh()
+        storage = f"storage: {{backend: postgresql, dsn: '{dsn}'}}"
         served = stack.enter_context(product(folder, ["small", "large", *TENANTS], storage))
         plain = stack.enter_context(stock(folder))
-        yield from _against_stock(served, Tenant(served, "small", SMALL), plain)
+        small = Tenant(served, "small", SMALL)
+        yield from _against_stock(served, small, plain)
+        large = Tenant(served, "large", LARGE)
+        asyncio.run(_log(dsn, large.ids))
+        yield from _large_against_small(served, large, small)
+
+
+async def _log(dsn: str, ids: Sequence[str]) -> None:
+    """Make the logs of the large tenant long, as years of pushes and updates do."""
+    store = PostgreSQLBackend()
+    await store.open(StorageContext(Path(), {"dsn": dsn}, instance="eu1"))
+    now = datetime.now(UTC)
+    for first in range(0, LOGGED, TOGETHER):
+        numbers = range(first, first + TOGETHER)
+        changes = [
+            ChangeEntry(
+                event=RECORD_CHANGED, at=to_wire(now), type="customers", id=ids[number % len(ids)], change="updated"
+            )
+            for number in numbers
+        ]
+        entries = [entry(number, received_at=to_wire(now), tenant="large") for number in numbers]
+        await store.commit("large", Unit(now=int(now.timestamp()), entries=tuple(entries), changes=tuple(changes)))
+    await store.close()
+
+
+def _large_against_small(served: Product, large: Tenant, small: Tenant) -> Iterator[Measurement]:
+    versions = count(1)
+
+    def pushed(tenant: str) -> Figure:
+        return load.run(load.Job(served.port, pushes(served, [tenant], versions, ALONE)), served.pid).only(200).figure
+
+    rows: list[tuple[str, str, Side, Side]] = [
+        ("detail", "details", large.details, small.details),
+        ("list", "lists of 25 with a filter", large.lists, small.lists),
+        ("create", "durable creates", large.creates, small.creates),
+        ("update", "durable updates", large.updates, small.updates),
+        ("push", "durable pushes on one connection", lambda: pushed("large"), lambda: pushed("small")),
+    ]
+    for name, what, ours, other in rows:
+        yield Measurement(
+            name=f"postgresql.{name}_large",
+            what=f"{what}: rate at {LARGE:,} records and {LOGGED:,} entries of both logs against {SMALL:,}",
+            unit="x", a=ours, b=other, least=0.8, goal=0.9, rounds=ROUNDS,
+        )  # fmt: skip
 
 
 def _against_stock(served: Product, small: Tenant, plain: object) -> Iterator[Measurement]:
