@@ -74,6 +74,22 @@ class Views:
         cached = self._workspaces.get(tenant)
         return cached if cached is not None and cached.generation == self._configured.generation else None
 
+    def remembered(self, tenant: str) -> Workspace:
+        """The workspace as it was seen last, else one without sections: for a page that says that it cannot be read."""
+        cached = self._workspaces.get(tenant)
+        if cached is not None:
+            return cached
+        configured = self._configured
+        return derive_workspace(
+            tenant,
+            0,
+            {},
+            self._calls,
+            generation=configured.generation,
+            catalog=configured.catalog,
+            roles=configured.roles,
+        )
+
     def _derived(self, tenant: str, cached: Workspace | None, view: View) -> Workspace:
         """The workspace of a view: the cached one if it is of this revision and configuration."""
         generation = self._configured.generation

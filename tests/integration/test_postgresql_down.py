@@ -68,6 +68,28 @@ def test_a_server_starts_before_its_database_and_heals_by_itself(box: Box, proxy
     assert "psycopg" not in box.log_text(), "the pool reports each of its tries"
 
 
+def test_a_browser_gets_a_page_while_the_database_is_down(box: Box, proxy: Proxy) -> None:
+    """In the brand that was seen last; that of a form says to go back; programs get the problem."""
+    proxy.open()
+    box.create_tenants().start()
+    box.applied("branding", {**BRANDING, "title": "Nordwind <Reisen>"})
+    path, browser = "/i/eu1/t/northwind/login?next=%2Fi&x=<", {"Accept": "text/html,*/*;q=0.8"}
+    assert box.client.get(path, headers=browser).status_code == 200
+    proxy.close()
+    shown = box.client.get(path, headers=browser)
+    assert (shown.status_code, shown.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert int(shown.headers["retry-after"]) > 0
+    assert "cannot be shown at the moment" in shown.text
+    assert "Nordwind &lt;Reisen&gt;" in shown.text
+    assert 'href="/i/eu1/t/northwind/login?next=%2Fi&amp;x=' in shown.text
+    sent = box.client.post(path, data={"email": "a"}, headers={**browser, "Accept-Language": "de"})
+    assert (sent.status_code, "nicht gespeichert" in sent.text) == (503, True)
+    unseen = box.client.get("/i/eu1/t/contoso/login", headers=browser)
+    assert (unseen.status_code, "Contoso" in unseen.text) == (503, True)
+    problem(box.client.get(path), 503, "storage_unavailable")
+    problem(box.client.get(f"{box.base()}/bootstrap/public", headers=browser), 503, "storage_unavailable")
+
+
 def test_a_stalled_database_costs_five_seconds_at_most(box: Box, proxy: Proxy) -> None:
     """Reads and writes, small and of half a megabyte, are refused in time when it hangs, also those that wait."""
     proxy.open()

@@ -8,7 +8,7 @@ from typing import Final
 
 from werkzeug.exceptions import HTTPException
 
-from crm_core.errors import CrmError, MalformedRequest, MethodNotAllowed, NotFound
+from crm_core.errors import CrmError, MalformedRequest, MethodNotAllowed, NotFound, StorageUnavailable
 from crm_core.language import gettext, gettext_noop
 from crm_core.server.problem import PROBLEM
 from crm_core.web.accept import preferred
@@ -17,6 +17,7 @@ from crm_core.web.operations import BASE
 from crm_core.web.pages.anonymous_context import anonymous_context
 from crm_core.web.pages.browser import Response, begin
 from crm_core.web.pages.guard import GuardedRoute
+from crm_core.web.pages.outage import outage
 from crm_core.web.pages.refusals import anonymous_refusal
 from crm_core.web.pages.site import Site
 from crm_core.web.problems import problem
@@ -27,7 +28,10 @@ _PAGES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(?!api/)")
 
 
 class PageDispatcher:
-    """Answers every request that is not for the API; one without a page becomes a problem."""
+    """Answers every request that is not for the API; one without a page becomes a problem.
+
+    Browsers get a page also while the store cannot be read.
+    """
 
     def __init__(self, site: Site, routes: Sequence[GuardedRoute]) -> None:
         self._site = site
@@ -38,6 +42,8 @@ class PageDispatcher:
         begin(request)
         try:
             answer = await self._answer(request)
+        except StorageUnavailable as error:
+            answer = await self._unavailable(request, error)
         except HTTPException as error:  # werkzeug's, for a form that cannot be read
             reason = gettext("The request cannot be read ({reason}).", reason=error.name)
             answer = problem(MalformedRequest(reason), request)
@@ -55,6 +61,16 @@ class PageDispatcher:
             return page.answer
         found = await route.view(**parameters)
         return found if isinstance(found, Answer) else found.answer
+
+    async def _unavailable(self, request: Request, error: StorageUnavailable) -> Answer:
+        """The page that says so to browsers; the problem for all else."""
+        found = _PAGES.match(request.path)
+        if found is None or not _prefers_page(request):
+            return problem(error, request)
+        try:
+            return (await outage(self._site, found[1], error)).answer
+        except Exception as failed:  # noqa: BLE001 -- the boundary: every error becomes a problem
+            return problem(failed, request)
 
     async def _not_found(self, request: Request) -> Response | None:
         """The page for an address without a route, also for a form's; None for clients that want no page.
