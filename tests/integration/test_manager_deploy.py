@@ -76,6 +76,8 @@ def test_the_composition_on_postgresql_fits_together() -> None:
     command, *options = services["eu1"]["command"]
     crm.get_command(None, command).make_context(command, options)  # type: ignore[arg-type, union-attr]
     assert services["pgbouncer"]["environment"]["POOL_MODE"] == "transaction"
+    # Its image connects to the DATABASE_URL of its environment: that of the instance is its own address.
+    assert services["pgbouncer"]["env_file"] != services["eu1"]["env_file"]
     roles = (folder / "roles.sh").read_text()
     assert "LOGIN NOSUPERUSER NOBYPASSRLS" in roles
     assert subprocess.run(["sh", "-n", folder / "roles.sh"], check=False).returncode == 0
