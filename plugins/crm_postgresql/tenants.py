@@ -90,9 +90,8 @@ class PostgreSQLTenants(StorageBackend):
             return await self._on.database.rows(query, arguments)
         except StorageUnavailable as error:
             trouble = await self._on.database.trouble()
-            raise StorageUnavailable(
-                error.detail, retry_after=2, operator_detail=trouble or error.operator_detail
-            ) from None
+            why = f"The database cannot be used: {trouble}" if trouble else error.operator_detail
+            raise StorageUnavailable(error.detail, retry_after=2, operator_detail=why) from None
 
     async def tenants(self) -> list[str]:
         rows = await self._on.database.rows(
