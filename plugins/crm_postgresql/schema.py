@@ -12,6 +12,8 @@ from crm_core.errors import SetupError
 
 _LOCK: Final = 0x63726D  # of the database's advisory locks: one migration at a time
 _VERSION: Final = "SELECT version FROM crm.version"
+_PROCESSES: Final = 4  # the version from which on crm.processes exists
+_ALIVE: Final = "SELECT count(*) FROM crm.processes WHERE until > now()"
 _ROLE: Final = "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
 
 
@@ -63,6 +65,8 @@ async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
             before = await version_of(db)
             if before > len(statements):
                 raise SetupError([f"a newer version wrote schema {before}: start that version"])
+            if _PROCESSES <= before < len(statements):
+                await _refuse_served(db)
             for number, text in enumerate(statements[before:], before + 1):
                 await db.execute(text)
                 done.append(f"The database has schema {number} now.")
@@ -74,3 +78,11 @@ async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
     except psycopg.Error as error:
         raise SetupError([f"the database cannot be migrated: {str(error).partition(chr(10))[0]}"]) from None
     return tuple(done)
+
+
+async def _refuse_served(db: AsyncConnection[Any]) -> None:
+    """Raise SetupError while processes serve from the database: they are of the version before."""
+    row = await (await db.execute(_ALIVE)).fetchone()
+    if row is not None and row[0]:
+        who = "1 process of an earlier version uses" if row[0] == 1 else f"{row[0]} processes of an earlier version use"
+        raise SetupError([f"{who} this database: stop all first; one that was killed counts for 15 seconds"])

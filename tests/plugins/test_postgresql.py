@@ -129,6 +129,22 @@ async def test_other_schemas_are_refused_by_version(postgresql: Server, tmp_path
                 await opened(plain)
 
 
+async def test_a_schema_is_not_migrated_while_processes_serve_from_it(postgresql: Server, tmp_path: Path) -> None:
+    """Those of an earlier version do not know the new one; without them it is migrated."""
+    dsn = postgresql.fresh()
+    with psycopg.connect(dsn, autocommit=True) as db:
+        for text in ("CREATE SCHEMA crm", "CREATE TABLE crm.version (version integer NOT NULL)", *migrations()[:-1]):
+            db.execute(text)
+        db.execute("INSERT INTO crm.version VALUES (%s)", (len(migrations()) - 1,))
+        db.execute("INSERT INTO crm.processes VALUES ('us2', 'p1', now() + interval '15 s'), ('us2', 'p2', now())")
+        migrating = await opened(StorageContext(tmp_path, {"dsn": dsn}, instance="eu1", migrating=True))
+        with pytest.raises(SetupError, match="1 process of an earlier version uses this database: stop"):
+            await migrating.migrate()
+        db.execute("DELETE FROM crm.processes")
+    assert len(await migrating.migrate()) == 1
+    await migrating.close()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [({}, "needs a dsn"), ({"dsn": "x", "pool": 1}, "pool must be"), ({"dsn": "x", "size": 3}, "unknown option size"),
