@@ -22,7 +22,7 @@ def command(target: str | None, config: Path) -> None:
 
     --to works while no server runs. Each copy is compared with its source: counts, hashes, and the log's chain. If it
     is interrupted, the source is as it was; run the command again to continue. In the end the source is marked and no
-    longer served: set storage.backend to the new one.
+    longer served: set storage.backend to the new one, with its options.
     """
     if target is not None:
         asyncio.run(_copy(config, target))
@@ -57,4 +57,7 @@ async def _copy(config: Path, name: str) -> None:
                 total.update(item["counts"])
     counts = ", ".join(f"{key} {total[key]:,}" for key in ("tenants", "documents", "claims", "entries", "changes"))
     click.echo(f"Copied from {storage.backend} to {name} and compared: {counts}.")
-    click.echo(f"Set storage.backend to {name} in {config / 'instance.yaml'}; {storage.backend} is no longer served.")
+    options = ", ".join(storage.others[name].options)
+    moved = f", and move {options} from storage.others next to it" if options else ""
+    click.echo(f"Set storage.backend to {name} in {config / 'instance.yaml'}{moved}.")
+    click.echo(f"{storage.backend} is no longer served.")

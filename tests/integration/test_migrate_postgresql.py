@@ -25,7 +25,9 @@ def test_from_files_to_postgresql_and_back(tmp_path: Path, postgresql: Server) -
     assert box.client.post(f"{box.base()}/sync/features", content=raw, headers=headers).status_code == 200
     head = box.health()["log_head"]
     box.stop()
-    assert "Copied from tinydb to postgresql" in box.crm("migrate", "--to", "postgresql")
+    said = box.crm("migrate", "--to", "postgresql")
+    assert "Copied from tinydb to postgresql" in said
+    assert "and move dsn, pool from storage.others next to it." in said
     box.write_settings(settings("postgresql"))
     box.start()
     try:
