@@ -17,6 +17,7 @@ OF_FILES = {
     "test_a_second_server_names_the_first": "several servers may share a database",
     "test_its_secret_is_sealed_bound_and_shown_nowhere": "it reads the files of a tenant",
     "test_an_instance_runs_on_a_backend_from_outside": "it has a backend itself",
+    "test_a_mistake_in_the_options_of_the_storage_has_its_place": "it has a backend itself",
 }
 _stack = ExitStack()
 
