@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -82,6 +83,8 @@ def test_a_browser_gets_a_page_while_the_database_is_down(box: Box, proxy: Proxy
     assert "cannot be shown at the moment" in shown.text
     assert "Nordwind &lt;Reisen&gt;" in shown.text
     assert 'href="/i/eu1/t/northwind/login?next=%2Fi&amp;x=' in shown.text
+    (theme,) = re.findall(r'id="theme" href="([^"]+)"', shown.text)
+    assert box.client.get(theme, headers={"Accept": "text/css"}).headers["content-type"] == "text/css; charset=utf-8"
     sent = box.client.post(path, data={"email": "a"}, headers={**browser, "Accept-Language": "de"})
     assert (sent.status_code, "nicht gespeichert" in sent.text) == (503, True)
     unseen = box.client.get("/i/eu1/t/contoso/login", headers=browser)

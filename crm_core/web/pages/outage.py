@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
 
 from crm_core.errors import StorageUnavailable
 from crm_core.language import gettext, gettext_noop
+from crm_core.web.pages import files
+from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
 from crm_core.web.pages.site import Site
-from crm_core.web.pages.tenant_context import TenantContext, set_language_for
+from crm_core.web.pages.tenant_context import set_language_for
 
 _READING: Final = (
     gettext_noop("This page cannot be shown at the moment"),
-    gettext_noop("Its data cannot be read now. Nothing is lost. Wait a moment, then try again."),
+    gettext_noop(
+        "Its data cannot be read now. Try again in a moment. If it stays like this, contact your platform operator."
+    ),
 )
 _WRITING: Final = (
     gettext_noop("Changes cannot be saved at the moment"),
     gettext_noop("Go back to your input, wait a moment, then save it again."),
 )
+
+
+_FILES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(settings/theme|picture)/([^/]+)")
 
 
 class OutageView(msgspec.Struct, frozen=True):
@@ -33,12 +41,19 @@ class OutageView(msgspec.Struct, frozen=True):
     again: str
 
 
+async def remembered_file(site: Site, path: str) -> Response | None:
+    """A file that the page loads, the theme or a picture of the brand; None for other paths. Raises NotFound."""
+    found = _FILES.fullmatch(path)
+    if found is None:
+        return None
+    tenant, kind, name = found.groups()
+    context = await _remembered(site, tenant)
+    return await (files.picture if kind == "picture" else files.theme)(context, name)
+
+
 async def outage(site: Site, tenant: str, error: StorageUnavailable) -> Response:
     """The page in the brand that the tenant had when it was seen last, if this process has seen it."""
-    workspace = site.services.views.remembered(tenant)
-    set_language_for(site, workspace)
-    await site.branding_cache.load(workspace)
-    context, sent = TenantContext(site=site, tenant=tenant, workspace=workspace), current_request()
+    context, sent = await _remembered(site, tenant), current_request()
     reads = sent.method != "POST"
     title, text = _READING if reads else _WRITING
     query = "?" + sent.query_string.decode("latin-1") if sent.query_string else ""
@@ -49,3 +64,10 @@ async def outage(site: Site, tenant: str, error: StorageUnavailable) -> Response
     response = site.renderer.response(site.renderer.text("outage.html", frame=frame, view=view), "", error.status)
     response.headers["Retry-After"] = str(error.retry_after or 1)
     return response
+
+
+async def _remembered(site: Site, tenant: str) -> AnonymousContext:
+    workspace = site.services.views.remembered(tenant)
+    set_language_for(site, workspace)
+    await site.branding_cache.load(workspace)
+    return AnonymousContext(site=site, tenant=tenant, workspace=workspace)

@@ -17,7 +17,7 @@ from crm_core.web.operations import BASE
 from crm_core.web.pages.anonymous_context import anonymous_context
 from crm_core.web.pages.browser import Response, begin
 from crm_core.web.pages.guard import GuardedRoute
-from crm_core.web.pages.outage import outage
+from crm_core.web.pages.outage import outage, remembered_file
 from crm_core.web.pages.refusals import anonymous_refusal
 from crm_core.web.pages.site import Site
 from crm_core.web.problems import problem
@@ -65,12 +65,14 @@ class PageDispatcher:
     async def _unavailable(self, request: Request, error: StorageUnavailable) -> Answer:
         """The page that says so to browsers; the problem for all else."""
         found = _PAGES.match(request.path)
-        if found is None or not _prefers_page(request):
-            return problem(error, request)
         try:
-            return (await outage(self._site, found[1], error)).answer
+            if file := await remembered_file(self._site, request.path):
+                return file.answer
+            if found is not None and _prefers_page(request):
+                return (await outage(self._site, found[1], error)).answer
         except Exception as failed:  # noqa: BLE001 -- the boundary: every error becomes a problem
             return problem(failed, request)
+        return problem(error, request)
 
     async def _not_found(self, request: Request) -> Response | None:
         """The page for an address without a route, also for a form's; None for clients that want no page.
