@@ -37,13 +37,19 @@ def key_of(value: str | int | bool | None) -> str:  # noqa: FBT001 -- one of the
 
 def text_of(value: str) -> str:
     """A text without U+0000, which PostgreSQL cannot store, in the same order."""
+    if "\x00" not in value and "\x01" not in value:
+        return value
     return value.replace("\x01", "\x01\x02").replace("\x00", "\x01\x01")
 
 
 def keys_of(value: IndexValue) -> list[str]:
     """The keys of an index value: one, or one for each value of a tuple."""
+    if isinstance(value, str):
+        return [TEXT + text_of(value)]
     if isinstance(value, tuple):
-        return [TEXT + text_of(each) for each in dict.fromkeys(value)]
+        if "\x00" in (together := "".join(value)) or "\x01" in together:
+            value = tuple(map(text_of, value))
+        return [TEXT + each for each in dict.fromkeys(value)]
     return [key_of(value)]
 
 
