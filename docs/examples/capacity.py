@@ -39,9 +39,9 @@ class Load:
 class Costs:
     """The cost of one of each: milliseconds of processor time of a process, bytes in the database with indexes."""
 
-    push_ms: float = 2.7
-    write_ms: float = 2.3
-    read_ms: float = 1.3
+    push_ms: float = 1.3
+    write_ms: float = 0.8
+    read_ms: float = 1.0
     busy: float = 0.6  # the part of a core that a process may use, so that queues stay short
     log_bytes: int = 1_400
     change_bytes: int = 680
