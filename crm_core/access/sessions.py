@@ -147,8 +147,8 @@ class Sessions:
         session = self._unstored.get((tenant, session_id)) if document is None else _read(document)
         if session is None:
             raise Unauthenticated(_INVALID)
-        stored, workspace = await self._user(tenant, self._valid(session))
-        return stored.caller(session_id, workspace)
+        stored, seen = await self._user(tenant, self._valid(session))
+        return stored.caller(session_id, seen)
 
     async def refresh(self, tenant: str, text: str) -> Grant:
         """Exchange a refresh token, which is then used up, for the next access and refresh token.

@@ -159,8 +159,8 @@ class Tokens:
         if cached.expires is not None and cached.expires <= self._now():
             raise Unauthenticated(_INVALID)
         self.uses.note(tenant, cached.caller.id)
-        if cached.caller.workspace != seen:
-            caller = msgspec.structs.replace(cached.caller, workspace=seen)
+        if cached.caller.seen != seen:
+            caller = msgspec.structs.replace(cached.caller, seen=seen)
             cached = msgspec.structs.replace(cached, caller=caller)
             self._callers.add((tenant, digest), cached)
         return cached.caller

@@ -99,8 +99,8 @@ class StoredUser(msgspec.Struct, frozen=True):
             "revision": self.revision,
         }
 
-    def caller(self, session: str, workspace: tuple[int, str] | None = None) -> Caller:
-        """The user as the caller of a request, which has seen the ``workspace`` at this revision and epoch."""
+    def caller(self, session: str, seen: tuple[int, str] | None = None) -> Caller:
+        """The user as the caller of a request; ``seen``: as of ``Caller``."""
         user = self.user
         return Caller(
             kind="user",
@@ -112,7 +112,7 @@ class StoredUser(msgspec.Struct, frozen=True):
             assignment=user.assignment,
             session=session,
             language=user.language,
-            workspace=workspace,
+            seen=seen,
         )
 
 

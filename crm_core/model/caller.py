@@ -16,7 +16,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     ``language``: the user's choice for pages.
     ``session``: the id of the sign-in that a user's credential belongs to, None for tokens.
     ``revision``: of the stored token or user, so that what is derived from it can be cached until it changes.
-    ``workspace``: its revision and epoch at the moment at which a request looked the caller up; None: not known.
+    ``seen``: revision and epoch of the workspace when a request looked the caller up; None: not known.
     """
 
     kind: Literal["token", "user"]
@@ -29,7 +29,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     assignment: tuple[str, ...] | None = None
     session: str | None = None
     language: str | None = None
-    workspace: tuple[int, str] | None = None
+    seen: tuple[int, str] | None = None
 
     @property
     def actor(self) -> str:

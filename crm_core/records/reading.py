@@ -51,7 +51,7 @@ class RecordReads:
 
     async def detail(self, access: RecordAccess, id: str) -> Document:  # noqa: A002 -- the wire's
         """One record, archived or not. Raises NotFound, also for an id of another tenant."""
-        seen = access.caller.workspace
+        seen = access.caller.seen
         while True:
             workspace = await self._store.authorize(access, "view", seen=seen)
             seen = None
@@ -64,7 +64,7 @@ class RecordReads:
 
     async def list(self, access: RecordAccess, parameters: Parameters) -> Listing:
         """A page. Raises InvalidParameter, InvalidCursor."""
-        workspace = await self._store.authorize(access, "view", seen=access.caller.workspace)
+        workspace = await self._store.authorize(access, "view", seen=access.caller.seen)
         selected = self._selected(access, parameters)
         while True:
             page = await self._store.backend.page(access.tenant, selected.query)

@@ -73,7 +73,7 @@ class Writes:
         return await self._idempotency.run(access.tenant, idempotent, lambda: self._create(access, data, idempotent))
 
     async def _create(self, access: RecordAccess, data: Any, idempotent: IdempotentRequest | None) -> WriteResult:
-        content, seen = None, access.caller.workspace
+        content, seen = None, access.caller.seen
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize(access, "create", writes=True, seen=seen)
             seen = None
@@ -125,7 +125,7 @@ class Writes:
         conditions: Preconditions,
         idempotent: IdempotentRequest | None,
     ) -> WriteResult:
-        seen = access.caller.workspace
+        seen = access.caller.seen
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize(access, "update", writes=True, seen=seen)
             seen = None

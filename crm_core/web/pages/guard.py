@@ -113,7 +113,7 @@ async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, An
 
 async def _context(site: Site, tenant: str) -> PageContext:
     caller = await visitor(site.services, current_request(), tenant)
-    workspace = await site.workspace_of(tenant, caller.workspace)
+    workspace = await site.workspace_of(tenant, caller.seen)
     set_language_for(site, workspace, caller.language)
     return PageContext(site=site, tenant=tenant, caller=caller, workspace=workspace)
 

@@ -26,8 +26,6 @@ _WRITING: Final = (
     gettext_noop("Changes cannot be saved at the moment"),
     gettext_noop("Go back to your input, wait a moment, then save it again."),
 )
-
-
 _FILES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(settings/theme|picture)/([^/]+)")
 
 

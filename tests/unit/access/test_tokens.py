@@ -51,7 +51,7 @@ async def test_a_token_says_who_it_is_and_what_it_covers(make: Make) -> None:
     assert (caller.kind, caller.id, caller.name) == ("token", token.id, "ERP")
     assert caller.scopes == {"customers:read", "sync:health"}
     again = await tokens.caller("north", text)
-    assert msgspec.structs.replace(again, workspace=None) == caller
+    assert msgspec.structs.replace(again, seen=None) == caller
     assert await tokens.caller("north", text) is again
 
 
@@ -59,9 +59,9 @@ async def test_a_caller_says_at_which_workspace_it_was_looked_up(make: Make, bac
     """Once its token is known here: with one read of both, at each request."""
     tokens = make()
     text, _ = await tokens.create("north", scopes=["customers:read"], by=None)
-    found = [(await tokens.caller("north", text)).workspace for _ in range(2)]
+    found = [(await tokens.caller("north", text)).seen for _ in range(2)]
     await backend.commit("north", Unit(now=0, revises=True))
-    found.append((await tokens.caller("north", text)).workspace)
+    found.append((await tokens.caller("north", text)).seen)
     epoch = (await backend.view("north", None)).epoch
     assert found == [None, (0, epoch), (1, epoch)]
 
