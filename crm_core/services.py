@@ -242,6 +242,7 @@ class Services:
     @cached_property
     def _sync(self) -> SyncContext:
         from crm_core.sync.context import SyncContext
+        from crm_core.sync.revisions import Fingerprints
 
         return SyncContext(
             instance=self.settings.instance,
@@ -252,6 +253,7 @@ class Services:
             roster=self._roster_of,
             backend=self.backend,
             views=self.views,
+            fingerprints=Fingerprints(self.backend),
             sealer=self.sealer,
             now=self.now,
             ids=self.ids,

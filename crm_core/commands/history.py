@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from crm_core.services import Services
-from crm_core.sync.apply import Applied
+from crm_core.sync.revisions import Applied
 
 CONSOLE = "console"  # the actor of commands
 

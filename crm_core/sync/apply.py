@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Literal
 
 import msgspec
 
@@ -12,49 +12,16 @@ from crm_core.model.change_log import MODULES_CHANGED, SYNC_APPLIED, ChangeEntry
 from crm_core.model.diff import Change
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.payload_calls import PayloadCalls
-from crm_core.plugin.storage import (
-    Claim,
-    Delete,
-    IndexValue,
-    Put,
-    StorageBackend,
-    Unit,
-)
+from crm_core.plugin.storage import Claim, Delete, Unit
 from crm_core.sync.outcome import SectionOutcome
+from crm_core.sync.revisions import HISTORY, Applied, Fingerprints, history_id
 from crm_core.sync.sections import Intent, changed_section, confirmed_section
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from crm_core.workspace import Section, Workspace
 from crm_core.workspace.sealing import Sealer
 from crm_core.workspace.snapshot import derive_workspace
 
-HISTORY: Final = "history"
-
 ReceiptStatus = Literal["applied", "unchanged", "previewed"]
-
-
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """A revision of a section in its history. ``fingerprint``: of the payload, empty for a restore.
-
-    ``schema``: the SCHEMA_VERSION of ``data``.
-    """
-
-    section: str
-    revision: int
-    version: int
-    applied_at: str
-    request_id: str
-    actor: str
-    payload_type: str
-    key_version: int | None = None
-    changes: tuple[Change, ...] = ()
-    data: dict[str, Any] = {}
-    fingerprint: str = ""
-    schema: int = 1
-
-    def put(self) -> Put:
-        """The revision as a document."""
-        indexes: dict[str, IndexValue] = {"section": self.section, "revision": self.revision}
-        return Put(HISTORY, history_id(self.section, self.revision), msgspec.json.encode(self), indexes)
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,17 +38,6 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     modules: dict[str, str]
     warnings: list[dict[str, str]]
     log_head: Head
-
-
-class _Fingerprint(msgspec.Struct):
-    """The one member of an Applied that is left to read when a revision is dropped."""
-
-    fingerprint: str = ""
-
-
-def history_id(section: str, revision: int) -> str:
-    """The id of a revision's document; ids are in order of revision."""
-    return f"{revision:016d}-{section}"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,7 +145,7 @@ def plan(
 
 
 async def unit_of(
-    backend: StorageBackend, planned: Plan, *, claims: tuple[Claim, ...] = (), entry: LogEntry, now: int
+    fingerprints: Fingerprints, planned: Plan, *, claims: tuple[Claim, ...] = (), entry: LogEntry, now: int
 ) -> Unit:
     """All changes of a plan, valid only at the revision of the workspace that it was made for."""
     before, sections = planned.before, planned.sections
@@ -207,7 +163,7 @@ async def unit_of(
         claims=claims,
         puts=(*(section.put() for section in sections.values()), *applied),
         deletes=tuple(Delete(HISTORY, history_id(name, revision)) for name, revision in dropped),
-        releases=await _released_claims(backend, before, planned.after, dropped),
+        releases=await _released_claims(fingerprints, before, planned.after, dropped),
         entries=(entry,),
         changes=tuple(_changes(before, planned.after, planned.intent)) if planned.changed else (),
         revises=True,
@@ -240,7 +196,7 @@ def _applied(section: Section, planned: Plan) -> Applied:
 
 
 async def _released_claims(
-    backend: StorageBackend, before: Workspace, after: Workspace, dropped: list[tuple[str, int]]
+    fingerprints: Fingerprints, before: Workspace, after: Workspace, dropped: list[tuple[str, int]]
 ) -> tuple[tuple[str, str], ...]:
     """The payload claims to release: those that no revision and no confirmation of any section has any longer."""
     confirmed = _confirming(before)
@@ -251,11 +207,9 @@ async def _released_claims(
     released = [(PAYLOAD_CLAIM, fingerprint) for fingerprint in confirmed if fingerprint not in confirming]
     for name, revision in dropped:
         if revision not in stored:
-            read = await backend.get(before.tenant, HISTORY, history_id(name, revision))
-            if read.document is not None:
-                fingerprint = msgspec.json.decode(read.document.body, type=_Fingerprint).fingerprint
-                if fingerprint:
-                    released.append((PAYLOAD_CLAIM, fingerprint))
+            fingerprint = await fingerprints.of(before, name, revision)
+            if fingerprint:
+                released.append((PAYLOAD_CLAIM, fingerprint))
     return tuple(dict.fromkeys(released))
 
 

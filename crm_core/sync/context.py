@@ -15,6 +15,7 @@ from crm_core.plugin.storage import StorageBackend
 from crm_core.settings import SyncSettings
 from crm_core.sync.apply import Plan, plan
 from crm_core.sync.outcome import SectionOutcome
+from crm_core.sync.revisions import Fingerprints
 from crm_core.sync.sections import Intent
 from crm_core.sync.signature_checks import revoked_versions
 from crm_core.workspace import Views, Workspace
@@ -32,6 +33,7 @@ class SyncContext(msgspec.Struct, frozen=True, kw_only=True):
     roster: Callable[[str], TenantRoster]
     backend: StorageBackend
     views: Views
+    fingerprints: Fingerprints
     sealer: Sealer
     now: Callable[[], datetime]
     ids: Ids
@@ -47,3 +49,9 @@ class SyncContext(msgspec.Struct, frozen=True, kw_only=True):
             keep=self.settings.history_keep,
             revoked=revoked_versions(roster),
         )
+
+    def learn(self, planned: Plan) -> None:
+        """Cache what the commit of a plan made known."""
+        self.views.learn(planned.after)
+        for section in planned.changed:
+            self.fingerprints.learn(planned.after, section, planned.intent.fingerprint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -11,11 +12,12 @@ from crm_core.errors import Finding, InvalidPayload, NotFound, StorageUnavailabl
 from crm_core.model.diff import pointer_to
 from crm_core.model.log import LogEntry, Status
 from crm_core.model.times import to_wire
-from crm_core.plugin.storage import Committed, PageQuery, Unit
+from crm_core.plugin.storage import Committed, Unit
 from crm_core.sync import content_checks
-from crm_core.sync.apply import HISTORY, Applied, Plan, Receipt, ReceiptStatus, history_id, unit_of
+from crm_core.sync.apply import Plan, Receipt, ReceiptStatus, unit_of
 from crm_core.sync.context import SyncContext
 from crm_core.sync.outcome import SectionOutcome, restored
+from crm_core.sync.revisions import HISTORY, Applied, history_id
 from crm_core.sync.sections import Intent
 from crm_core.workspace import Workspace
 from crm_core.workspace.cursors import Cursors
@@ -38,18 +40,14 @@ class History:
     ) -> tuple[list[Applied], str | None]:
         """Revisions of a section, newest first, and the cursor of the next page. Raises NotFound, InvalidCursor."""
         self._require(section)
-        context = f"history {tenant} {section}"
-        query = PageQuery(
-            collection=HISTORY,
-            sort="revision",
-            descending=True,
-            filters=(("section", (section,)),),
-            after=None if cursor is None else tuple(self._cursors.read(context, cursor)),
-            limit=limit,
-        )
-        page = await self._context.backend.page(tenant, query)
-        items = [msgspec.json.decode(document.body, type=Applied) for document in page.documents]
-        return items, None if page.next is None else self._cursors.make(context, page.next)
+        context = f"revisions {tenant} {section}"
+        last = None if cursor is None else self._cursors.read(context, cursor)
+        stored = (await self._context.views.of(tenant)).sections.get(section)
+        left = [each for each in reversed(stored.history if stored else ()) if last is None or each < last]
+        reads = [self._context.backend.get(tenant, HISTORY, history_id(section, each)) for each in left[:limit]]
+        found = [read.document for read in await asyncio.gather(*reads)]  # one that a push has dropped is absent
+        items = [msgspec.json.decode(document.body, type=Applied) for document in found if document is not None]
+        return items, self._cursors.make(context, left[limit - 1]) if len(left) > limit else None
 
     async def revision(self, tenant: str, section: str, revision: int) -> Applied:
         """One stored revision of a section. Raises NotFound."""
@@ -96,7 +94,7 @@ class History:
             if preview:
                 unit = Unit(now=int(now.timestamp()), entries=(entry,))
             else:
-                unit = await unit_of(self._context.backend, planned, entry=entry, now=int(now.timestamp()))
+                unit = await unit_of(self._context.fingerprints, planned, entry=entry, now=int(now.timestamp()))
             committed = await self._context.backend.commit(tenant, unit)
             if isinstance(committed, Committed):
                 self._observe(entry)

@@ -264,7 +264,7 @@ class Receiver:
         nonce, seconds = self._attempt_log.nonce_claim(attempt, status), int(now.timestamp())
         if applies:
             claims = (nonce, Claim(PAYLOAD_CLAIM, planned.intent.fingerprint, nonce.evidence))
-            unit = await unit_of(self._context.backend, planned, claims=claims, entry=entry, now=seconds)
+            unit = await unit_of(self._context.fingerprints, planned, claims=claims, entry=entry, now=seconds)
             if known.assumed and (PAYLOAD_CLAIM, planned.intent.fingerprint) in unit.releases:
                 return None  # the unit forgets this payload, so it would not notice that it was accepted before
         else:
@@ -273,7 +273,7 @@ class Receiver:
         if committed is None:
             return None
         if applies and committed.revision == planned.after.revision:
-            self._context.views.learn(planned.after)
+            self._context.learn(planned)
         return planned.receipt(status, warnings, committed.head)
 
     def _intent(self, attempt: Attempt, envelope: Envelope, now: datetime) -> Intent:

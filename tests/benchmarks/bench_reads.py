@@ -58,7 +58,7 @@ def pushing(opened: Bench) -> Work:
             now=NOW,
             expect=(WorkspaceAt(revision),),
             claims=(Claim("nonce", name, b"{}", NOW + 600, NOW), Claim("payload", name * 5, b"{}")),
-            puts=(Put("sections", "branding", BODY), Put("history", name, BODY, {"section": "branding"})),
+            puts=(Put("sections", "branding", BODY), Put("history", name, BODY)),
             entries=(entry(number, payload_type="branding"),),
             revises=True,
         )

@@ -11,8 +11,9 @@ from crm_core.model.diff import Change
 from crm_core.model.envelope import MAX_VERSION
 from crm_core.model.log import LogEntry, SignatureResult, Status
 from crm_core.plugin.registry import Registry
-from crm_core.sync.apply import Applied, Receipt
+from crm_core.sync.apply import Receipt
 from crm_core.sync.attempt_log import Repeat
+from crm_core.sync.revisions import Applied
 from crm_core.web.api.health_schemas import SyncHealth
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 

@@ -10,7 +10,8 @@ import pytest
 from crm_core.errors import PluginFailed
 from crm_core.model.change_log import MODULES_CHANGED, SYNC_APPLIED, ChangeEntry
 from crm_core.plugin.storage import Delete, Unit, WorkspaceAt
-from crm_core.sync.apply import HISTORY, removed_modules
+from crm_core.sync.apply import removed_modules
+from crm_core.sync.revisions import HISTORY
 from crm_core.workspace import Workspace
 from sync_world import World
 

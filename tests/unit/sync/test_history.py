@@ -20,7 +20,7 @@ from crm_core.errors import (
 from crm_core.model.diff import Change
 from crm_core.model.log import LogEntry
 from crm_core.plugin.storage import Unit
-from crm_core.sync.apply import Applied
+from crm_core.sync.revisions import Applied
 from sync_world import World, overtaken
 
 LATER = "2026-11-24T02:01:00.000Z"

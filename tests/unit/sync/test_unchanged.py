@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from crm_core.sync.apply import HISTORY
 from crm_core.sync.push_request import PushRequest
+from crm_core.sync.revisions import HISTORY
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from sync_world import World
 

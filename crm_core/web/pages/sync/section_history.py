@@ -10,7 +10,7 @@ import msgspec
 from crm_core.errors import CrmError, NotFound
 from crm_core.language import gettext, localized, ngettext
 from crm_core.model.text_types import plain_integer
-from crm_core.sync.apply import Applied
+from crm_core.sync.revisions import Applied
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
