@@ -13,9 +13,10 @@ from crm_core.errors import Finding
 from crm_core.model.caller import Caller
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.domains import comparable_address
-from crm_core.model.fields import convert, step
+from crm_core.model.fields import step
 from crm_core.model.folded_text import composed
 from crm_core.model.permissions import SUPER_ADMIN
+from crm_core.model.stored_values import convert_changed
 from crm_core.model.text_types import Email, Line
 from crm_core.plugin.storage import Document, IndexValue, Put, Term
 from crm_core.settings.places import hint
@@ -195,7 +196,7 @@ def read_input(
     data: object, before: User | None, catalog: Catalog, roles: Roles
 ) -> tuple[UserInput | None, list[Finding]]:
     """Validated input, or None, and every error. Values that equal those of ``before`` are not checked again."""
-    converted, findings = convert(data, UserInput)
+    converted, findings = convert_changed(data, UserInput, before and before.writable())
     errors = [_read_only(finding) for finding in findings]
     if isinstance(data, dict):
         ill_formed = {finding.pointer for finding in errors}

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from crm_core.errors import Finding, PluginFailed
-from crm_core.model.fields import convert
 from crm_core.model.frozen import frozen
+from crm_core.model.stored_values import as_stored
 from crm_core.plugin import door as checks
 from crm_core.plugin.door import Door
 from crm_core.plugin.record_type import RecordType
@@ -41,7 +41,7 @@ class OwnRules:
                 found = self._door.call(
                     self._owner, "upgrade", partial(self._type.upgrade, members, schema), checks.mapping
                 )
-        if found is not None and convert(found, self._type.RECORD)[0] is not None:
+        if found is not None and as_stored(found, self._type.RECORD) is not None:
             return found
         if not self._reported:  # once: there may be very many
             self._reported = True
@@ -65,7 +65,7 @@ class OwnRules:
         return self._door.call(self._owner, "check", function, checks.findings)
 
     def _copy(self, data: Mapping[str, Any]) -> Any:
-        return convert(frozen(data), self._type.RECORD)[0]
+        return as_stored(frozen(data), self._type.RECORD)
 
     def _before(self, current: Mapping[str, Any]) -> Any:
         """The stored record; None for a new one."""

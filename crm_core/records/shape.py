@@ -23,6 +23,7 @@ from crm_core.model.folded_text import is_visible
 from crm_core.model.ids import is_id
 from crm_core.model.patch import merge_patch
 from crm_core.model.record_members import ExternalId
+from crm_core.model.stored_values import as_stored, convert_changed
 from crm_core.plugin.door import Door
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
@@ -127,7 +128,8 @@ class Shape:
         findings = list(self._foreign_members(patch))
         writable = {name: self._cleaned(name, value) for name, value in patch.items() if name not in self._read_only}
         current = current or {}
-        merged: dict[str, Any] = merge_patch(present_members(current, self._known), writable)
+        present = present_members(current, self._known)
+        merged: dict[str, Any] = merge_patch(present, writable)
         references = tuple(
             (step(each.member), each.record_type, value)
             for each in self.record_type.REFERENCES
@@ -136,7 +138,7 @@ class Shape:
         external_id = merged.pop(EXTERNAL_ID, None)
         if external_id is not None:
             findings += convert(external_id, ExternalId, pointer=step(EXTERNAL_ID))[1]
-        record, wrong = convert(merged, self.record_type.RECORD)
+        record, wrong = convert_changed(merged, self.record_type.RECORD, present)
         found = {finding.pointer for finding in findings}
         findings += [finding for finding in wrong if finding.pointer not in found]
         if record is None:
@@ -144,7 +146,7 @@ class Shape:
         findings += [
             Finding(step(name), "invalid_value", f"`{name}` must show something. Enter a text.")
             for name in self._required_texts
-            if not is_visible(merged[name])
+            if merged[name] != present.get(name) and not is_visible(merged[name])
         ]
         before = {name: value for name, value in current.items() if name != EXTERNAL_ID}
         if self._rules.completes:
@@ -191,7 +193,7 @@ class Shape:
             indexes = self._indexes(lambda _: None, external_id, moments)
             found = {name: value for name, value in indexes.items() if not name.startswith(SCHEMA)}
             return body, found | {f"{SCHEMA}{schema}": None}  # its own, for the version that can read it
-        record, _ = convert(members, self.record_type.RECORD)
+        record = as_stored(members, self.record_type.RECORD)
         return self._reindexed(self.body(stored.id, Content(external_id, record), stored.stamps))
 
     def _reindexed(self, body: bytes) -> tuple[bytes, Mapping[str, IndexValue]]:

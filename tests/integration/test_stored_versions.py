@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import msgspec
 import pytest
 
 from contract.box import SMTP, Box, good, problem
 from crm_core.compose import application, open_backend
+from crm_core.errors import InvalidRecord
+from crm_core.plugin.storage import Committed, Unit
 from crm_core.services import Services
 from crm_core.settings.configuration import Configuration
 from crm_core.settings.installation import install
@@ -202,3 +205,64 @@ async def test_secrets_and_stored_answers_are_read(tmp_path: Path, version: Path
         assert answer.json()["id"] == once["id"]
     finally:
         await backend.close()
+
+
+EARLIER: dict[str, Any] = {"email": "a@b..de", "phone": f"+{'5' * 38} ext. 1234", "name": "\u200b"}
+"""Values that 0.2.0 stored and this version refuses: it knew email addresses, phones and names by other patterns."""
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=[path.name for path in VERSIONS])
+async def test_values_that_are_refused_today_stay_readable_and_the_rest_editable(tmp_path: Path, version: Path) -> None:
+    """A customer, a user and a section with such values are shown and exported, and their other members change."""
+    expected = json.loads((version / "expected.json").read_text())["harbour"]
+    moment = datetime.fromisoformat(expected["once"]["at"]) + timedelta(hours=1)
+    installation = install(copied(version, tmp_path / "instance"), os.environ)
+    backend = await open_backend(installation)
+    services = Services(installation, backend, Configuration(installation, lambda: moment), lambda: moment)
+    try:
+        record = expected["records"]["customers"][0]["id"]
+        user = await stored_values_of_before(services, record)
+        transport = httpx.ASGITransport(app=application(services))
+        headers = {"Authorization": f"Bearer {expected['tokens']['good']}"}
+        base = f"http://127.0.0.1{Box.base('harbour')}"
+        async with httpx.AsyncClient(transport=transport, base_url=base, headers=headers) as client:
+            for answer in (await client.get(f"{base}/customers/{record}"), await client.get(f"{base}/customers")):
+                assert all(value in answer.text for value in EARLIER.values())
+            exported = await client.get(f"{base}/customers", headers={"Accept": "text/csv"})
+            assert all(value in exported.text for value in EARLIER.values())
+            path = f"{base}/customers/{record}"
+            changed = good(await client.patch(path, json={"status": "active", "email": EARLIER["email"]}))
+            assert {**changed, **EARLIER, "status": "active"} == changed
+            wrong = problem(await client.patch(path, json={"email": "a@c..de", "phone": None}), 422, "invalid_record")
+            assert [error["pointer"] for error in wrong["errors"]] == ["/email"]
+            problem(await client.post(f"{base}/customers", json=EARLIER), 422, "invalid_record")
+            assert good(await client.patch(path, json={"email": None, "name": "Ada"}))["phone"] == EARLIER["phone"]
+            assert (await client.get(f"{base}/bootstrap/public")).json()["branding"]["support"] == {"email": "a@b..de"}
+        renamed = (await services.users.update("harbour", user, {"name": "Ada"}, None)).user
+        assert (renamed.email, renamed.name) == (EARLIER["email"], "Ada")
+        with pytest.raises(InvalidRecord):
+            await services.users.update("harbour", user, {"email": "a@c..de"}, None)
+        assert not (await services.views.of("harbour")).faults
+    finally:
+        await backend.close()
+
+
+async def stored_values_of_before(services: Services, record: str) -> str:
+    """Write ``EARLIER`` into a customer, a user and the branding, past all rules; return the id of the user."""
+    backend, shape = services.backend, services.records.shapes["customers"]
+    document = (await backend.get("harbour", shape.collection, record)).document
+    assert document is not None
+    stored = shape.parse(document.body)
+    stamps = msgspec.structs.replace(stored.stamps, revision=document.revision + 1)
+    customer = shape.restamped(msgspec.structs.replace(stored, writable=stored.writable | EARLIER), stamps)
+    user = await services.users.by_email("harbour", "grace@example.com")
+    assert user is not None
+    branding = (await services.views.of("harbour")).sections["branding"]
+    data = {**branding.data, "support": {"email": EARLIER["email"]}}
+    puts = (
+        customer,
+        msgspec.structs.replace(user.user, email=EARLIER["email"]).put(),
+        msgspec.structs.replace(branding, data=data).put(),
+    )
+    assert isinstance(await backend.commit("harbour", Unit(now=0, puts=puts, revises=True)), Committed)
+    return user.user.id
