@@ -51,7 +51,7 @@ class Server:
         self.admin, self._restart = admin, restart
         self._numbers = count(1)
         with psycopg.connect(admin, autocommit=True) as db:
-            if not db.execute("SELECT FROM pg_roles WHERE rolname = %s", (ROLE,)).fetchone():
+            if not db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (ROLE,)).fetchone():
                 db.execute(f"CREATE ROLE {ROLE} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD 'crm'")
 
     def crash(self) -> None:
