@@ -54,6 +54,13 @@ def rename_tenant(path: Path, tenant: str, name: str) -> bool:
     return edit_roster(path, change)
 
 
+def has_entry(path: Path, tenant: str) -> bool:
+    """Whether the roster has an entry of a tenant. Raises SetupError."""
+    found: list[bool] = []
+    edit_roster(path, lambda text: found.append(tenant in tenants_in(text)))
+    return found == [True]
+
+
 def require_editable(path: Path) -> None:
     """Raise SetupError if the roster cannot be edited: before a command changes something else."""
     edit_roster(path, lambda _text: None)

@@ -9,7 +9,7 @@ import click
 
 from crm_core.cli.output import has_terminal
 from crm_core.cli.running import config_option, json_option, perform, print_json, stream, warn_of_quarantine
-from crm_core.errors import SetupError
+from crm_core.errors import SetupError, UnknownTenant
 
 
 @click.group("tenant")
@@ -76,20 +76,44 @@ def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool
 
     roster = config / "keys.yaml"
     require_editable(roster)
-    perform(config, "tenant.state", tenant=name)  # an unknown one needs no question
+    there = _is_there(config, name)  # an unknown one needs no question
     if not yes:
         if not has_terminal():
             raise click.UsageError("add --yes: there is no terminal to ask")
         click.confirm(f"Remove {name}" + (" without a backup?" if no_backup else "?"), abort=True, err=True)
-    backup = None if no_backup else _backup_file(config, name)
-    (done,) = stream(config, "tenant.remove", tenant=name, backup=None if backup is None else str(backup))
+    backup = _backup_file(config, name) if there and not no_backup else None
+    done: dict[str, object] = {"tenant": name, "backup": None}
+    if there:
+        (done,) = stream(config, "tenant.remove", tenant=name, backup=None if backup is None else str(backup))
     entry = remove_tenant(roster, name)
     if as_json:
         print_json(done)
         return
-    click.echo(f"removed tenant {name}" + (f" and its entry in {roster}" if entry else ""))
+    what = f"tenant {name}" + (f" and its entry in {roster}" if entry else "")
+    click.echo(
+        f"removed {what}" if there else f"removed the entry of {name} in {roster}; the tenant was removed before"
+    )
     if backup is not None:
         click.echo(f"its backup is {backup}; crm tenant restore {name} FILE brings it back, without its keys")
+
+
+def _is_there(config: Path, name: str) -> bool:
+    """False: an interrupted removal left only the tenant's entry in the roster. Raises UnknownTenant, SetupError."""
+    from crm_core.cli.roster_edit import has_entry
+    from crm_core.commands.tenant import renamed_for_removal
+
+    try:
+        perform(config, "tenant.state", tenant=name)
+    except UnknownTenant:
+        left = renamed_for_removal(name)
+        if left in (each["tenant"] for each in perform(config, "tenant.list")["tenants"]):
+            problem = f"{name} was renamed {left} by a removal that was interrupted"
+            fix = f"crm tenant move {left} {name} undoes that; then remove it again"
+            raise SetupError([f"{problem}: {fix}"]) from None
+        if not has_entry(config / "keys.yaml", name):
+            raise
+        return False
+    return True
 
 
 def _backup_file(config: Path, name: str) -> Path:
@@ -212,6 +236,7 @@ def restore(name: str, file: Path, config: Path) -> None:
 def move(name: str, new: str, config: Path) -> None:
     """Rename the tenant NAME to NEW, with its records, users, tokens, history, log and entry in keys.yaml.
 
+    If it is interrupted, run it again: it does what is left.
     URLs and signatures contain the name: platforms and clients must use the new one from then on.
     """
     from crm_core.cli.roster_edit import rename_tenant, require_editable

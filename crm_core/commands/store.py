@@ -47,12 +47,20 @@ async def only(item: dict[str, object]) -> AsyncIterator[dict[str, object]]:
 
 
 async def move(services: Services, tenant: str, name: str) -> dict[str, object]:
-    """Rename a tenant, with its tokens, users, log and history."""
-    await services.backend.rename(tenant, name)
+    """Rename a tenant, with its tokens, users, log and history; finish one that was interrupted."""
+    if not await _is_renamed(services, tenant, name):
+        await services.backend.rename(tenant, name)
     services.views.forget(tenant)
     services.views.forget(name)
     stays = await keep_access(services.backend, name, services.now())
     return {"tenant": name, "was": tenant, "in_roster": name in _rostered(services), "access_stays": stays}
+
+
+async def _is_renamed(services: Services, tenant: str, name: str) -> bool:
+    """Whether the store was renamed and the roster was not: the command was killed in between."""
+    rostered, backend = _rostered(services), services.backend
+    unfinished = tenant in rostered and name not in rostered
+    return unfinished and not await backend.has(tenant) and await backend.has(name)
 
 
 async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:

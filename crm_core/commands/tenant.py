@@ -45,7 +45,9 @@ async def remove(services: Services, tenant: str, backup: str | None) -> AsyncIt
 
     It is renamed first, so that no request changes it after the backup, and renamed back if the backup fails.
     """
-    gone = f"removing-{tenant}"[:63].rstrip("-")
+    gone = renamed_for_removal(tenant)
+    if await services.backend.has(gone) and await services.backend.has(tenant):
+        raise SetupError([f"an interrupted removal left {gone}: crm tenant remove {gone}, or move it to another name"])
     await _rename(services, tenant, gone)
     if backup is not None:
         try:
@@ -55,6 +57,11 @@ async def remove(services: Services, tenant: str, backup: str | None) -> AsyncIt
             raise
     await services.backend.remove(gone)
     return only({"tenant": tenant, "backup": backup})
+
+
+def renamed_for_removal(tenant: str) -> str:
+    """The name of a tenant while it is removed."""
+    return f"removing-{tenant}"[:63].rstrip("-")
 
 
 async def _rename(services: Services, old: str, new: str) -> None:

@@ -1,0 +1,104 @@
+"""Commands that were killed half way: the next run finishes them, or says what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.box import TENANT, Box
+from crm_core.control import client
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    """An instance with the tenant ``northwind``; a test may start it."""
+    made = Box(tmp_path / "box").create_tenants()
+    try:
+        yield made
+    finally:
+        assert made.stop() == 0
+
+
+def names(box: Box) -> tuple[list[str], set[str]]:
+    """The tenants of the store, and those of the roster."""
+    tenants = [one["tenant"] for one in json.loads(box.crm("tenant", "list", "--json"))]
+    return tenants, {one["tenant"] for one in json.loads(box.crm("keys", "list", "--json"))}
+
+
+def test_a_move_that_was_killed_is_finished_by_running_it_again(box: Box) -> None:
+    """The store had its new name and the roster the old one: the second run renames the entry, key included."""
+    roster = box.config / "keys.yaml"
+    before = roster.read_text()
+    box.crm("tenant", "move", TENANT, "westwind")
+    roster.write_text(before)  # as if it had been killed before it edited the roster
+    assert box.crm("tenant", "move", TENANT, "westwind").startswith("northwind is now westwind, with its entry in")
+    assert names(box) == (["westwind"], {"westwind"})
+    assert roster.read_text() == before.replace(TENANT, "westwind")
+
+
+def test_a_move_that_was_killed_next_to_a_server_is_finished(box: Box) -> None:
+    """The server renamed the store, and the command that it did this for edited no roster any more."""
+    box.start()
+    client.call(box.folder / "tenants", "store.move", {"tenant": TENANT, "name": "westwind"})
+    assert names(box) == (["westwind"], {TENANT})
+    assert box.crm("tenant", "move", TENANT, "westwind").startswith("northwind is now westwind, with its entry in")
+    assert names(box) == (["westwind"], {"westwind"})
+
+
+def test_a_move_to_a_tenant_of_another_key_is_no_finished_one(box: Box) -> None:
+    """A roster entry that the new name has already means that the tenant there is another one."""
+    roster = box.config / "keys.yaml"
+    before = roster.read_text()
+    box.crm("tenant", "remove", TENANT, "--yes")
+    box.crm("tenant", "create", "westwind")
+    roster.write_text(before + roster.read_text().removeprefix("tenants:\n"))
+    assert "unknown_tenant" in box.crm("tenant", "move", TENANT, "westwind", code=1)
+
+
+def test_a_move_that_is_finished_gives_the_tokens_to_the_new_name(box: Box) -> None:
+    """Killed between the folder and the tokens, the tokens are refused; the second run admits them."""
+    headers = box.bearer("customers:read")
+    (box.folder / "tenants" / TENANT).rename(box.folder / "tenants" / "westwind")
+    box.start()
+    assert box.client.get(f"{box.base('westwind')}/customers", headers=headers).status_code == 401
+    box.crm("tenant", "move", TENANT, "westwind")
+    assert box.client.get(f"{box.base('westwind')}/customers", headers=headers).status_code == 200
+
+
+def test_a_removal_that_was_killed_before_the_roster_is_finished(box: Box) -> None:
+    """The store was gone and the roster had the entry: the second run removes that, and asks like the first."""
+    roster = box.config / "keys.yaml"
+    before = roster.read_text()
+    box.crm("tenant", "remove", TENANT, "--yes")
+    roster.write_text(before)
+    box.crm("tenant", "remove", TENANT, code=2)
+    assert "was removed before" in box.crm("tenant", "remove", TENANT, "--yes")
+    assert names(box) == ([], set())
+    assert len(list((box.folder / "backups").iterdir())) == 1
+    box.crm("tenant", "remove", TENANT, "--yes", code=1)
+
+
+def test_a_removal_that_was_killed_in_its_backup_says_what_to_do(box: Box) -> None:
+    """The tenant has another name by then; the refusal names the command that undoes it, and that command does."""
+    tenants = box.folder / "tenants"
+    (tenants / TENANT).rename(tenants / f"removing-{TENANT}")
+    refused = box.crm("tenant", "remove", TENANT, "--yes", code=1)
+    assert f"crm tenant move removing-{TENANT} {TENANT}" in refused
+    box.crm("tenant", "move", f"removing-{TENANT}", TENANT)
+    assert names(box) == ([TENANT], {TENANT})
+    box.crm("tenant", "remove", TENANT, "--yes")
+    assert names(box) == ([], set())
+
+
+def test_a_tenant_created_again_after_a_killed_removal_is_removed_second(box: Box) -> None:
+    """The tenant that the first removal left has to go first, and the refusal says so."""
+    tenants = box.folder / "tenants"
+    (tenants / TENANT).rename(tenants / f"removing-{TENANT}")
+    box.crm("tenant", "create", TENANT)
+    assert f"crm tenant remove removing-{TENANT}" in box.crm("tenant", "remove", TENANT, "--yes", code=1)
+    box.crm("tenant", "remove", f"removing-{TENANT}", "--yes")
+    box.crm("tenant", "remove", TENANT, "--yes")
+    assert names(box) == ([], set())
