@@ -17,7 +17,7 @@ from crm_core.cli.diff import show_changes
 from crm_core.cli.output import TenantReport, clear_progress
 from crm_core.cli.running import config_option, json_option
 from crm_core.cli.sending import NO_ANSWER, RETRIES, WOULD_CHANGE, problem_lines, show_pause, transport
-from crm_core.cli.target import SigningTarget, senders
+from crm_core.cli.target import SigningTarget, key_pairs, senders
 from crm_core.client import ApplyOptions, DesiredTenant, Pause, TenantResult, apply_tenants
 from crm_core.client.desired import failure
 from crm_core.errors import SetupError
@@ -38,17 +38,32 @@ _MOST_PARALLEL: Final = 64
 )
 @click.option("--drop-secrets", is_flag=True, help="Also send sections that would lose a stored secret.")
 @click.option("--with-secrets", is_flag=True, help="Also send sections in which only a secret may have changed.")
+@click.option(
+    "--private-key",
+    "private_keys",
+    metavar="REF",
+    multiple=True,
+    help="The private key of a key pair, for the tenant with its public key in keys.yaml. May be repeated.",
+)
 @click.option("--url", help="The receiver, such as https://host/i/eu1. [default: from instance.yaml]")
 @config_option
 @json_option
 def command(
-    folder: Path, *, only: tuple[str, ...], parallel: int, url: str | None, config: Path, as_json: bool, **how: bool
+    folder: Path,
+    *,
+    only: tuple[str, ...],
+    parallel: int,
+    private_keys: tuple[str, ...],
+    url: str | None,
+    config: Path,
+    as_json: bool,
+    **how: bool,
 ) -> None:
     """Bring tenants to what DIR says: DIR/TENANT/SECTION.yaml, or DIR/TENANT.yaml with sections as members.
 
     Sections that are as desired are left out; the rest is one combined push for each tenant, signed with its newest
-    key. Sections and tenants that DIR does not name stay. One tenant's failure stops no other, and running the command
-    again does the rest. A secret is a reference: password: {secret: env:NAME}, or file:PATH.
+    key that can sign here. Sections and tenants that DIR does not name stay. One tenant's failure stops no other, and
+    running the command again does the rest. A secret is a reference: password: {secret: env:NAME}, or file:PATH.
 
     Exits 1 if any tenant was refused or failed, else 4 if any did not answer, else 3 if --plan shows changes. --json
     prints a line for each tenant.
@@ -56,13 +71,14 @@ def command(
     source = ConfigFolder(config)
     desired = read_folder(folder, only, lambda section: _secret_members(source, section), Secrets(os.environ, folder))
     _ = source.outline  # raises if keys.yaml cannot be read: then nothing can be signed
+    pairs = key_pairs(private_keys)
     report = TenantReport[TenantResult](
         [*desired.tenants, *desired.failed], lambda result: _show(result, as_json=as_json)
     )
     for tenant, why in desired.failed.items():
         report.add(tenant, "failed", failure(tenant, why))
     signing: dict[str, SigningTarget] = {}
-    for tenant, by in senders(source, desired.tenants, url=url):
+    for tenant, by in senders(source, desired.tenants, url=url, pairs=pairs):
         if isinstance(by, SetupError):
             report.add(tenant, "failed", failure(tenant, str(by)))
         else:

@@ -89,14 +89,17 @@ class ConfigFolder:
         return entry if self._whole_roster is not None else self._with_keys(tenant, entry)
 
     def _with_keys(self, tenant: str, entry: TenantRoster) -> TenantRoster:
-        """An entry of the outline with its secrets, whose references the outline has in their place."""
-        read, keys = Secrets(os.environ, self._path).reference, dict(entry.keys)
+        """An entry of the outline with its keys, whose references the outline has in their place."""
+        secrets, keys = Secrets(os.environ, self._path), dict(entry.keys)
         for version, key in entry.keys.items():
             if key.kind == "secret":
                 try:
-                    keys[version] = dataclasses.replace(key, material=read(key.material.decode()))
+                    keys[version] = dataclasses.replace(key, material=secrets.reference(key.material.decode()))
                 except ValueError as error:
                     raise SetupError([f"keys.yaml, {tenant}, key version {version}: {error}"]) from None
+            elif key.material.startswith((b"env:", b"file:")):
+                with suppress(ValueError):  # only its private key can sign
+                    keys[version] = dataclasses.replace(key, material=secrets.public_reference(key.material.decode()))
         return msgspec.structs.replace(entry, keys=keys)
 
     def only_tenant(self) -> str:

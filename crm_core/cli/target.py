@@ -65,29 +65,37 @@ def sender(
     key_version: int | None = None,
     secret: str | None = None,
     private_key: str | None = None,
+    pairs: Mapping[bytes, bytes] | None = None,
 ) -> SigningTarget:
-    """The target and signer of the options. Raises SetupError, click.UsageError."""
+    """The target and signer of the options. Raises SetupError, click.UsageError.
+
+    ``pairs``: private keys by their public ones, which sign for the tenants that have these in keys.yaml.
+    """
     if secret is not None and private_key is not None:
         raise click.UsageError("add either --secret or --private-key")
     address, unix = (url, None) if url is not None else folder.address()
     target = _target(folder, address, tenant)
+    entry, keys, pairs = TenantRoster(), tuple[Key, ...](), pairs or {}
     if private_key is not None:
-        private = _read("--private-key", Secrets(os.environ, Path()).private, private_key)
-        key = _option_key(folder, target.tenant, "public", public_key_of(private), key_version)
-        name, key = _fitting(folder, TenantRoster(), (key,), scheme)
-        sign = folder.registry.schemes[name].sign_private
-        return SigningTarget(target, _plugin_signer(sign, private, key.version), unix)
-    if secret is not None:
-        entry = TenantRoster()
+        pairs = key_pairs([private_key])
+        keys = tuple(_option_key(folder, target.tenant, "public", public, key_version) for public in pairs)
+    elif secret is not None:
         material = _read("--secret", Secrets(os.environ, Path()).reference, secret)
-        keys: tuple[Key, ...] = (_option_key(folder, target.tenant, "secret", material, key_version),)
+        keys = (_option_key(folder, target.tenant, "secret", material, key_version),)
     else:
         entry = folder.entry(target.tenant)
-        keys = tuple(key for key in _roster_keys(entry, target.tenant, key_version) if key.kind == "secret")
+        known = _roster_keys(entry, target.tenant, key_version)
+        keys = tuple(key for key in known if key.kind == "secret" or key.material in pairs)
         if not keys:
-            only = f"keys.yaml has only public keys for {target.tenant} here; sign with --private-key REF"
-            raise SetupError([f"{only}, or in place of crm apply with apply_tenants in Python"])
-    return SigningTarget(target, _signer(folder, *_fitting(folder, entry, keys, scheme)), unix)
+            only = f"keys.yaml has only public keys for {target.tenant} here"
+            raise SetupError([f"{only}; sign with the private key of one: --private-key REF"])
+    return SigningTarget(target, _signer(folder, *_fitting(folder, entry, keys, scheme), pairs), unix)
+
+
+def key_pairs(references: Iterable[str]) -> dict[bytes, bytes]:
+    """The private keys behind ``--private-key``, by their public keys. Raises SetupError."""
+    read = Secrets(os.environ, Path()).private
+    return {public_key_of(key): key for key in (_read("--private-key", read, reference) for reference in references)}
 
 
 def senders(
@@ -160,10 +168,13 @@ def _fitting(folder: ConfigFolder, entry: TenantRoster, keys: tuple[Key, ...], s
     raise SetupError([f"no key (version {versions}) can sign with {what}; schemes of these keys: {allowed}"])
 
 
-def _signer(folder: ConfigFolder, name: str, key: Key) -> Signer:
+def _signer(folder: ConfigFolder, name: str, key: Key, pairs: Mapping[bytes, bytes]) -> Signer:
     if name == NATIVE:
         return native_signer(key.material, key.version)
-    return _plugin_signer(folder.registry.schemes[name].sign, key.material, key.version)
+    scheme = folder.registry.schemes[name]
+    if key.kind == "public":
+        return _plugin_signer(scheme.sign_private, pairs[key.material], key.version)
+    return _plugin_signer(scheme.sign, key.material, key.version)
 
 
 def _plugin_signer(

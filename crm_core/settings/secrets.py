@@ -80,9 +80,13 @@ class Secrets:
         if not isinstance(node, Scalar) or node.null:
             raise Wrong.at(node.place, f"expected a public key; write {PUBLIC_FORMS}")
         try:
-            return public_key(self._resolved(node.text))
+            return self.public_reference(node.text)
         except ValueError as error:
             raise Wrong.at(node.place, str(error)) from None
+
+    def public_reference(self, text: str) -> bytes:
+        """The raw bytes of a public key behind a reference. Raises ValueError with a sentence."""
+        return public_key(self._resolved(text))
 
     def private(self, text: str) -> bytes:
         """The raw bytes of a private key behind a reference. Raises ValueError with a sentence."""

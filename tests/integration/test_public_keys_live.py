@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,10 +15,13 @@ import http_message_signatures as hms
 import pytest
 import requests
 import requests_http_signature
+import yaml
+from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from contract.box import TENANT, Box, key_of, problem, roster_key, until
+from crm_core.cli.main import crm
 from crm_core.client import Client, Target, private_key_signer
 from fronts.processes import manager, nginx
 
@@ -191,5 +195,47 @@ def test_from_a_secret_to_a_public_key(tmp_path: Path) -> None:
         assert box.crm("push", "branding", str(data), "--url", url, "--private-key", "env:PRIVATE").startswith(
             "applied"
         )
+    finally:
+        assert box.stop() == 0
+
+
+def test_a_folder_is_applied_with_secrets_and_private_keys(tmp_path: Path) -> None:
+    """Each tenant's newest key that can sign here is used; one whose private key is not given fails alone."""
+    pairs = {name: Ed25519PrivateKey.from_private_bytes(key_of(name, 3)) for name in ("paired", "piped", "missing")}
+    public = {
+        name: "ed25519:" + base64.b64encode(pair.public_key().public_bytes_raw()).decode()
+        for name, pair in pairs.items()
+    }
+    tenants: dict[str, Any] = {name: {"keys": [{"version": 3, "public": key}]} for name, key in public.items()}
+    tenants["paired"]["keys"].append(roster_key("paired"))
+    tenants["shared"] = {"keys": [roster_key("shared")]}
+    box = Box(tmp_path / "fleet", tenants=tenants).create_tenants().start()
+    try:
+        desired, platform = tmp_path / "desired", tmp_path / "platform"
+        desired.mkdir()
+        platform.mkdir()
+        for name in tenants:
+            (desired / f"{name}.yaml").write_text("branding: {title: by the folder}\n")
+        (tmp_path / "piped.pub").write_text(public["piped"])
+        tenants["piped"]["keys"] = [{"version": 3, "public": f"file:{tmp_path / 'piped.pub'}"}]
+        tenants["elsewhere"] = {"keys": [{"version": 1, "secret": "env:NOT_SET"}]}
+        (platform / "keys.yaml").write_text(yaml.safe_dump({"tenants": tenants}))
+        environ = {name.upper(): "whsk_" + base64.b64encode(key_of(name, 3)).decode() for name in ("paired", "piped")}
+        keys = ("--private-key", "env:PAIRED", "--private-key", "env:PIPED")
+        url = f"http://127.0.0.1:{box.port}/i/eu1"
+        words = ("apply", str(desired), "--json", "--url", url, *keys, "--config", str(platform))
+        done = CliRunner().invoke(crm, words, env=environ)
+        assert done.exit_code == 1, done.output
+        found = {one["tenant"]: one for one in map(json.loads, done.stdout.splitlines())}
+        assert {name: one["status"] for name, one in found.items()} == {
+            "missing": "failed", "paired": "applied", "piped": "applied", "shared": "applied",
+        }  # fmt: skip
+        assert "sign with the private key of one: --private-key REF" in found["missing"]["problem"]["detail"]
+        logged = {
+            name: json.loads(box.crm("log", "list", "--tenant", name, "--json"))
+            for name in ("paired", "piped", "shared")
+        }
+        used = {name: entries[0]["key_version"] for name, entries in logged.items()}
+        assert used == {"paired": 3, "piped": 3, "shared": 2}
     finally:
         assert box.stop() == 0
