@@ -33,7 +33,7 @@ class Database:
         self._size, self._open = size, 0  # connections: at most, and those that are not in the pool
         self._idle: list[Wire] = []
         self._turns: dict[asyncio.Future[Wire], None] = {}  # of calls that wait for a connection, in their order
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connecting: set[asyncio.Task[bool]] = set()
         self._closing = False
         # It warns of each try, several a second. Callers get each reason, and the server logs its first and its end.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
@@ -123,15 +123,23 @@ class Database:
             self._connecting.add(task)
             task.add_done_callback(self._connected)
 
-    def _connected(self, task: asyncio.Task[None]) -> None:
+    def _connected(self, task: asyncio.Task[bool]) -> None:
         self._connecting.discard(task)
-        self._connect()
-
-    async def _from_pool(self) -> None:
+        given = False
         try:
-            await self._give_back(Wire(await self._pool.getconn(timeout=WAIT)))
+            given = not task.cancelled() and task.result()
+        finally:  # for any reason: a place that stayed taken would be lost until the process ends
+            self._open -= not given
+            self._connect()
+
+    async def _from_pool(self) -> bool:
+        """Whether the pool gave a connection in time."""
+        try:
+            wire = Wire(await self._pool.getconn(timeout=WAIT))
         except psycopg.Error:  # who waited as long has given up
-            self._open -= 1
+            return False
+        await self._give_back(wire)
+        return True
 
     def _offer(self, wire: Wire) -> None:
         for turn in self._turns:

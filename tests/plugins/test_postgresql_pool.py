@@ -92,6 +92,22 @@ async def test_a_connection_that_breaks_in_a_call_leaves_its_place(database: Dat
     assert len(await pids(database)) == STATEMENTS
 
 
+async def test_a_connection_that_is_not_waited_for_leaves_its_place(database: Database) -> None:
+    """However often waiting for one is cancelled, the call gets its connection, and as many others have room."""
+    for turns in range(2 * STATEMENTS):
+        call = asyncio.create_task(database.rows(PID))
+        while not database._connecting:  # noqa: ASYNC110 -- it begins in one of the next turns
+            await asyncio.sleep(0)
+        for _ in range(turns // 2):  # it has not begun, or is somewhere in the pool
+            await asyncio.sleep(0)
+        for connecting in database._connecting:
+            connecting.cancel()
+        assert await call, turns
+        await database._to_pool(database._idle.pop())
+    assert database._open == 0
+    assert len(await pids(database)) == STATEMENTS
+
+
 async def test_a_call_that_outlives_the_pool_closes_its_connection(
     database: Database, admin: psycopg.Connection
 ) -> None:
