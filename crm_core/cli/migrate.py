@@ -38,7 +38,7 @@ async def _copy(config: Path, name: str) -> None:
     with without_collector():
         from crm_core.commands.copying import copy_all
         from crm_core.compose import open_stores
-        from crm_core.control.lock import folder_lock
+        from crm_core.control.turn import patient_lock
         from crm_core.settings.installation import install
 
         installation = install(config, os.environ)
@@ -49,7 +49,7 @@ async def _copy(config: Path, name: str) -> None:
         problem = f"storage.others in {config / 'instance.yaml'} has no {name}"
         raise SetupError([f"{problem}; add it: storage: {{backend: {storage.backend}, others: {{{name}: {{...}}}}}}"])
     total, number = Counter[str](), 0
-    with folder_lock(installation.settings.tenants_dir):
+    with patient_lock(installation.settings.tenants_dir):
         async with open_stores(installation, storage, storage.others[name]) as (source, target):
             async for item in copy_all(source, target):
                 number += 1

@@ -120,7 +120,8 @@ def warn_of_quarantine(config: Path, tenant: str) -> None:
 def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool) -> Iterator[dict[str, Any]]:
     with without_collector():
         from crm_core.control import client
-        from crm_core.control.lock import FolderBusy, folder_lock
+        from crm_core.control.lock import FolderBusy
+        from crm_core.control.turn import patient_lock
         from crm_core.settings.installation import install
 
         installation = install(config, os.environ)
@@ -129,9 +130,13 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
         yield from _here(installation, name, arguments)
         return
     try:
-        with folder_lock(folder):
+        with patient_lock(folder):
             yield from _here(installation, name, arguments)
-    except FolderBusy:
+    except FolderBusy as busy:
+        if not client.is_served(folder):
+            owner = "another process" if busy.pid is None else f"the process with pid {busy.pid}"
+            problem = f"{folder} is in use by {owner}, such as another crm command"
+            raise SetupError([f"{problem}: run this again once it has ended"]) from None
         if streams:
             yield from client.stream(folder, name, arguments)
         else:

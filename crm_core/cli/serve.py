@@ -135,8 +135,8 @@ async def _serve(
         from crm_core.cli.store_check import check_store, check_store_later
         from crm_core.commands import perform
         from crm_core.compose import application, clock, open_store
-        from crm_core.control.lock import folder_lock
         from crm_core.control.server import ControlServer
+        from crm_core.control.turn import patient_lock
         from crm_core.server.process import EXIT_SECONDS
         from crm_core.server.serve import serve
         from crm_core.services import Services
@@ -146,7 +146,7 @@ async def _serve(
     exclusive = installation.registry.backends[settings.storage.backend].EXCLUSIVE
     async with AsyncExitStack() as stack:
         if exclusive:
-            stack.enter_context(folder_lock(settings.tenants_dir))
+            stack.enter_context(patient_lock(settings.tenants_dir))
         configuration = Configuration(installation, clock)
         backend = await open_store(installation)
         stack.push_async_callback(backend.close)

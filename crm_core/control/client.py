@@ -47,6 +47,15 @@ def stream(
     raise ControlUnreachable([f"the server of {folder} closed the connection early; see its log"])
 
 
+def is_served(folder: Path) -> bool:
+    """Whether a server accepts commands for this folder."""
+    try:
+        _connect(folder).close()
+    except ControlUnreachable:
+        return False
+    return True
+
+
 def _exchange(
     folder: Path, command: str, arguments: dict[str, Any], timeout: float | None
 ) -> Generator[ControlAnswer, None, None]:

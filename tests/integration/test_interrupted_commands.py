@@ -1,13 +1,15 @@
-"""Commands that were killed half way: the next run finishes them, or says what to do."""
+"""Commands that were killed half way, or meet another one: the next run finishes them, or says what to do."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import forked
 from contract.box import TENANT, Box
 from crm_core.control import client
 
@@ -102,3 +104,16 @@ def test_a_tenant_created_again_after_a_killed_removal_is_removed_second(box: Bo
     box.crm("tenant", "remove", f"removing-{TENANT}", "--yes")
     box.crm("tenant", "remove", TENANT, "--yes")
     assert names(box) == ([], set())
+
+
+def test_commands_at_the_same_time_wait_for_each_other(box: Box) -> None:
+    """Without a server the folder belongs to one command at a time; none of several fails for that."""
+    commands = [["tenant", "create", f"client-{number}"] for number in range(4)] + [["tenant", "list"], ["doctor"]]
+    environ = {**box.environ, "CRM_CONFIG": str(box.config)}
+    box.config.chmod(0o700)
+    (box.config / "instance.yaml").chmod(0o600)
+    (box.config / "keys.yaml").chmod(0o600)
+    running = [subprocess.Popen([forked.crm(), *words], env=environ, stderr=subprocess.PIPE) for words in commands]
+    assert [(process.wait(60), process.communicate()[1]) for process in running] == [(0, b"")] * len(commands)
+    expected = [f"client-{number}" for number in range(4)] + [TENANT]
+    assert names(box) == (expected, set(expected))
