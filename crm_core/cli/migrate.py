@@ -40,12 +40,15 @@ async def _copy(config: Path, name: str) -> None:
         from crm_core.compose import open_stores
         from crm_core.control.turn import patient_lock
         from crm_core.settings.installation import install
+        from crm_core.settings.instance import unknown_backend
 
         installation = install(config, os.environ)
     storage = installation.settings.storage
     if name == storage.backend:
         raise SetupError([f"storage.backend in {config / 'instance.yaml'} is {name} already: there is nothing to copy"])
     if name not in storage.others:
+        if name not in installation.registry.backends:
+            raise SetupError([unknown_backend(name, installation.registry.backends)])
         problem = f"storage.others in {config / 'instance.yaml'} has no {name}"
         raise SetupError([f"{problem}; add it: storage: {{backend: {storage.backend}, others: {{{name}: {{...}}}}}}"])
     total, number = Counter[str](), 0

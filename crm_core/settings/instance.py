@@ -92,10 +92,15 @@ class StorageSettings(msgspec.Struct, frozen=True):
         problems = []
         for storage in (self, *self.others.values()):
             if storage.backend not in backends:
-                message = f"there is no storage backend {quoted(storage.backend)}; {hint(storage.backend, backends)}"
-                problems.append(FileProblem(storage.place or Place("instance.yaml", 1, 1), message))
+                place = storage.place or Place("instance.yaml", 1, 1)
+                problems.append(FileProblem(place, unknown_backend(storage.backend, backends)))
         if problems:
             raise setup_error(problems)
+
+
+def unknown_backend(name: str, backends: Collection[str]) -> str:
+    """That there is no such backend, and which ones there are."""
+    return f"there is no storage backend {quoted(name)}; {hint(name, backends)}"
 
 
 class PluginSettings(msgspec.Struct, frozen=True):

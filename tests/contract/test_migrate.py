@@ -79,7 +79,10 @@ def test_what_cannot_be_migrated_is_refused(stopped: Callable[..., Box]) -> None
     """The present backend, one that storage.others lacks, one that no plugin brings, and a target with other data."""
     box = stopped()
     assert "is tinydb already" in box.crm("migrate", "--to", "tinydb", code=1)
-    assert "storage.others" in box.crm("migrate", "--to", "postgres", code=1)
+    assert "storage.others" in box.crm("migrate", "--to", "postgresql", code=1)
+    unknown = "there is no storage backend `mysql`; known here: postgresql, sqlite or tinydb"
+    assert unknown in box.crm("migrate", "--to", "mysql", code=1)
+    assert "did you mean `postgresql`?" in box.crm("migrate", "--to", "postgres", code=1)
     switch(box, "sqlite")
     box.crm("tenant", "create", "other")
     switch(box, "tinydb")
