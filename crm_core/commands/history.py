@@ -5,21 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from crm_core.services import Services
-from crm_core.sync.revisions import Applied
 
 CONSOLE = "console"  # the actor of commands
+_OF_THE_API = ("section", "revision", "version", "applied_at", "key_version", "actor", "request_id", "changes")
+_MEMBERS = (*_OF_THE_API, "payload_type")
 
 
 async def listed(services: Services, tenant: str, section: str, limit: int) -> dict[str, object]:
     """The newest revisions, newest first, without their data."""
     await services.views.of(tenant)  # raises UnknownTenant
     items, _ = await services.history.page(tenant, section, limit=limit, cursor=None)
-    return {"items": [_without_data(item) for item in items]}
-
-
-def _without_data(applied: Applied) -> dict[str, object]:
-    members: dict[str, object] = msgspec.to_builtins(applied)
-    return {name: value for name, value in members.items() if name not in ("data", "fingerprint")}
+    return {"items": [{name: msgspec.to_builtins(getattr(item, name)) for name in _MEMBERS} for item in items]}
 
 
 async def restore(services: Services, tenant: str, section: str, revision: int, *, preview: bool) -> dict[str, object]:

@@ -106,7 +106,8 @@ def test_a_bad_push_is_undone_in_one_call(box: Box) -> None:
     items = json.loads(box.crm("history", "branding", "--tenant", "northwind", "--json"))
     assert [(item["revision"], item["version"], item["actor"]) for item in items] == [(2, 2, "key:2"), (1, 1, "key:2")]
     assert items[0]["changes"] == [{"pointer": "/branding/title", "from": "Good", "to": "Bad"}]
-    assert "data" not in items[0]
+    of_the_api = good(box.get("sync/history/branding"))["items"]
+    assert items == [{**item, "payload_type": "branding"} for item in of_the_api]
     preview = box.crm("restore", "branding", "1", "--tenant", "northwind", "--preview")
     assert '~ /branding/title: "Bad" -> "Good"' in preview
     assert box.public()["branding"]["title"] == "Bad"
