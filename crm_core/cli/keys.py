@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
+from crm_core.cli import key_list
 from crm_core.cli.config_folder import as_readable, read_outline, read_roster, registry_of
+from crm_core.cli.key_list import if_available
 from crm_core.cli.roster_edit import edit_roster, set_member
 from crm_core.cli.rotation import Rotation, fresh_secret, roster_time
-from crm_core.cli.running import config_option, json_option, perform, print_json
-from crm_core.errors import CrmError, SetupError
+from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.errors import SetupError
 from crm_core.model.ed25519 import new_private_key, public_key_of
-from crm_core.model.keys import Key, KeyKind, Roster, TenantRoster
+from crm_core.model.keys import KeyKind, Roster, TenantRoster
 from crm_core.settings.document import Scalar
 from crm_core.settings.key_pairs import written_private_key, written_public_key
 from crm_core.settings.places import Place, Wrong
@@ -30,6 +32,9 @@ def command() -> None:
     """Generate, rotate, revoke, list and check the keys in keys.yaml."""
 
 
+command.add_command(key_list.command)
+
+
 @command.command("generate")
 @click.option(
     "--form",
@@ -38,19 +43,34 @@ def command() -> None:
 )
 @click.option("--ed25519", "pair", is_flag=True, help="Print an Ed25519 key pair instead of a secret.")
 @config_option
-def generate(*, form: Literal["base64", "hex", "whsec"] | None, pair: bool, config: Path) -> None:  # noqa: ARG001 -- every command takes it
+@json_option
+def generate(
+    *,
+    form: Literal["base64", "hex", "whsec"] | None,
+    pair: bool,
+    config: Path,  # noqa: ARG001 -- every command takes it
+    as_json: bool,
+) -> None:
     """Print a fresh secret of 32 random bytes, as keys.yaml and instance.yaml accept it.
 
     With --ed25519 print a fresh key pair: the private key is for the platform alone, keys.yaml has the public one.
     """
-    if not pair:
-        click.echo(fresh_secret(form or "base64"))
-        return
-    if form is not None:
+    if pair and form is not None:
         raise click.UsageError("--form is for secrets; remove it, or --ed25519")
+    if not pair:
+        secret = fresh_secret(form or "base64")
+        if as_json:
+            print_json({"secret": secret})
+        else:
+            click.echo(secret)
+        return
     private = new_private_key()
-    click.echo(f"private: {written_private_key(private)}")
-    click.echo(f"public: {written_public_key(public_key_of(private))}")
+    made = {"private": written_private_key(private), "public": written_public_key(public_key_of(private))}
+    if as_json:
+        print_json(made)
+        return
+    for half, text in made.items():
+        click.echo(f"{half}: {text}")
 
 
 def _overlap(_ctx: click.Context, _parameter: click.Parameter, text: str) -> timedelta | None:
@@ -76,6 +96,7 @@ def _overlap(_ctx: click.Context, _parameter: click.Parameter, text: str) -> tim
 @click.option("--public", metavar="REF", help="The new key is a public key, such as ed25519:BASE64 or file:PEM.")
 @click.option("--force", is_flag=True, help="Rotate even during the overlap of an earlier rotation.")
 @config_option
+@json_option
 def rotate(
     *,
     tenant: str | None,
@@ -84,6 +105,7 @@ def rotate(
     public: str | None,
     force: bool,
     config: Path,
+    as_json: bool,
 ) -> None:
     """Add a key of the next version for TENANT (required if keys.yaml has several).
 
@@ -114,13 +136,10 @@ def rotate(
 
     edit_roster(path, change, check=as_readable(path, registry))
     (rotation,) = done
-    hint = "give its secret to the platform" if kind == "secret" else "the platform signs with its private key"
-    click.echo(f"{rotation.tenant}: added key version {rotation.version} to {path}; {hint}")
-    if rotation.follows is not None and rotation.limits:
-        text = "; ".join(f"{name}: {', '.join(values)}" for name, values in rotation.limits.items())
-        click.echo(f"{rotation.tenant}: it has the limits of key version {rotation.follows.version} ({text})")
-    for ending in rotation.endings():
-        click.echo(f"{rotation.tenant}: key version {ending.version} {ending.words}")
+    if as_json:
+        print_json(rotation.to_json())
+    else:
+        _show_rotation(rotation, path)
     if rotation.entry is None and rotation.tenant not in _tenants(config, "whether the tenant exists", rotation.tenant):
         click.echo(
             f"{rotation.tenant}: this entry is new, and there is no such tenant yet; "
@@ -129,11 +148,22 @@ def rotate(
         )
 
 
+def _show_rotation(rotation: Rotation, path: Path) -> None:
+    hint = "give its secret to the platform" if rotation.kind == "secret" else "the platform signs with its private key"
+    click.echo(f"{rotation.tenant}: added key version {rotation.version} to {path}; {hint}")
+    if rotation.follows is not None and rotation.limits:
+        text = "; ".join(f"{name}: {', '.join(values)}" for name, values in rotation.limits.items())
+        click.echo(f"{rotation.tenant}: it has the limits of key version {rotation.follows.version} ({text})")
+    for ending in rotation.endings():
+        click.echo(f"{rotation.tenant}: key version {ending.version} {ending.words}")
+
+
 @command.command("revoke")
 @click.argument("tenant")
 @click.argument("version", type=click.IntRange(1))
 @config_option
-def revoke(tenant: str, version: int, config: Path) -> None:
+@json_option
+def revoke(*, tenant: str, version: int, config: Path, as_json: bool) -> None:
     """Mark key VERSION of TENANT as leaked: it ends now, and versions pushed with it no longer count.
 
     To retire a key that has not leaked, give it a not_after instead (crm keys rotate writes one).
@@ -144,122 +174,48 @@ def revoke(tenant: str, version: int, config: Path) -> None:
         known = ", ".join(str(number) for number in sorted(entry.keys)) or "none"
         raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
     set_member(path, tenant, version, "revoked", "true")
-    click.echo(f"{tenant}: key version {version} is revoked; versions pushed with it no longer count")
-    if not read_outline(path, registry).tenants[tenant].active(datetime.now(UTC)):
-        click.echo(f"{tenant} now has no active key; crm keys rotate {tenant} creates one", err=True)
-
-
-@command.command("list")
-@click.argument("tenant", required=False)
-@config_option
-@json_option
-def keys(tenant: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
-    """List the keys of TENANT, or of all tenants, with state, dates, limits and use.
-
-    Last use and count come from the sync log: when the old key of a rotation is no longer used, you can remove it.
-    """
-    path, registry = config / "keys.yaml", registry_of(config)
-    now = datetime.now(UTC)
-    try:
-        roster, known = read_roster(path, registry), True
-    except SetupError:
-        roster, known = read_outline(path, registry), False  # a secret that cannot be read here; `check` reports it
-    if tenant is not None and tenant not in roster.tenants:
-        raise SetupError([f"keys.yaml has no entry for {tenant}"])
-    names = [name for name in sorted(roster.tenants) if tenant in (None, name)]
-    uses = _uses(config, names)
-    rows = [
-        {"tenant": name, **_row(key, now, known=known), **_use(uses, name, key)}
-        for name in names
-        for _, key in sorted(roster.tenants[name].keys.items(), reverse=True)
-    ]
+    active = read_outline(path, registry).tenants[tenant].active(datetime.now(UTC))
     if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        click.echo(_line(row))
-    if not rows:
-        click.echo("There are no keys; crm keys rotate TENANT creates one.", err=True)
-
-
-def _if_available(config: Path, subject: str, name: str, **arguments: Any) -> dict[str, Any] | None:
-    """The result of a command on the stores; None if they cannot be read, with a warning: ``subject`` is unknown."""
-    try:
-        return perform(config, name, **arguments)
-    except (SetupError, CrmError) as error:
-        click.echo(f"{subject} is unknown: {str(error).splitlines()[0]}", err=True)
-        return None
-
-
-def _uses(config: Path, tenants: list[str]) -> dict[str, Any] | None:
-    """Uses by tenant and key version; None for a tenant whose log is incomplete, with a warning."""
-    uses = _if_available(config, "last use", "keys.uses", tenants=tenants)
-    for tenant in sorted(name for name, use in (uses or {}).items() if use is None):
-        click.echo(f"{tenant}: last use is unknown, because its log is incomplete; see crm doctor {tenant}", err=True)
-    return uses
+        print_json(
+            {"tenant": tenant, "key_version": version, "revoked": True, "active": [key.version for key in active]}
+        )
+    else:
+        click.echo(f"{tenant}: key version {version} is revoked; versions pushed with it no longer count")
+    if not active:
+        click.echo(f"{tenant} now has no active key; crm keys rotate {tenant} creates one", err=True)
 
 
 def _highest_used(config: Path, tenant: str) -> int:
     """The highest key version in the sync log, for a tenant that has none in the roster; 0 if there is none."""
-    uses = _if_available(config, "which key versions were used", "keys.uses", tenants=[tenant]) or {}
+    uses = if_available(config, "which key versions were used", "keys.uses", tenants=[tenant]) or {}
     if uses.get(tenant, {}) is None:
         click.echo(f"{tenant}: its log is incomplete, so this key version may have been used before", err=True)
     return max(map(int, uses.get(tenant) or ()), default=0)
 
 
-def _use(uses: dict[str, Any] | None, tenant: str, key: Key) -> dict[str, Any]:
-    of_tenant = None if uses is None else uses.get(tenant, {})
-    if of_tenant is None:
-        return {"last_used_at": None, "uses": None}
-    return dict(of_tenant.get(str(key.version), {"last_used_at": None, "uses": 0}))
-
-
-def _row(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
-    """A key as in health; the fingerprint is null if the secret cannot be read here."""
-    return {
-        "key_version": key.version,
-        "state": key.state(now),
-        "not_before": roster_time(key.not_before) if key.not_before else None,
-        "not_after": roster_time(key.not_after) if key.not_after else None,
-        "fingerprint": key.fingerprint if known else None,
-        "kind": key.kind,
-        "schemes": sorted(key.schemes) if key.schemes is not None else None,
-        "types": sorted(key.types) if key.types is not None else None,
-        "sources": [str(network) for network in key.sources] if key.sources is not None else None,
-    }
-
-
-def _line(row: dict[str, Any]) -> str:
-    parts = [row["tenant"], f"version {row['key_version']}", row["state"]]
-    for member, word in (("not_before", "from"), ("not_after", "until")):
-        if row[member]:
-            parts.append(f"{word} {row[member]}")
-    if row["uses"] is not None:
-        parts.append(f"used {row['uses']} times, last {row['last_used_at']}" if row["uses"] else "not used yet")
-    word = "secret" if row["kind"] == "secret" else "public key"
-    parts.append(row["fingerprint"] or f"its {word} cannot be read here")
-    if word != "secret":
-        parts.append(word)
-    parts += [f"{member}: {', '.join(row[member])}" for member in ("types", "sources", "schemes") if row[member]]
-    return "  ".join(parts)
-
-
 @command.command("check")
 @config_option
-def check(config: Path) -> None:
+@json_option
+def check(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
     """Report problems in keys.yaml, keys that end soon and tenants without one; exit 1 if a tenant cannot push."""
     path, registry = config / "keys.yaml", registry_of(config)
     roster = read_roster(path, registry)
     now = datetime.now(UTC)
-    for line in (*_warnings(roster, path, now), *_without_entry(config, roster)):
+    warnings = [*_warnings(roster, path, now), *_without_entry(config, roster)]
+    problems = [
+        f"{name} has no active key and accepts no pushes; crm keys rotate {name} creates one"
+        for name, entry in sorted(roster.tenants.items())
+        if entry.enabled and not entry.active(now)
+    ]
+    tenants, keys = len(roster.tenants), sum(len(entry.keys) for entry in roster.tenants.values())
+    if as_json:
+        print_json({"tenants": tenants, "keys": keys, "warnings": warnings, "problems": problems})
+    for line in () if as_json else (*warnings, *problems):
         click.echo(line, err=True)
-    idle = [name for name, entry in sorted(roster.tenants.items()) if entry.enabled and not entry.active(now)]
-    for name in idle:
-        click.echo(f"{name} has no active key and accepts no pushes; crm keys rotate {name} creates one", err=True)
-    if idle:
+    if problems:
         raise SystemExit(1)
-    number = sum(len(entry.keys) for entry in roster.tenants.values())
-    click.echo(f"{path}: {len(roster.tenants)} tenants, {number} keys")
+    if not as_json:
+        click.echo(f"{path}: {tenants} tenants, {keys} keys")
 
 
 def _warnings(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
@@ -282,7 +238,7 @@ def _without_entry(config: Path, roster: Roster) -> Iterator[str]:
 
 def _tenants(config: Path, subject: str, *otherwise: str) -> list[str]:
     """The tenants that exist, or ``otherwise`` if the stores cannot be read, with a warning: ``subject`` is unknown."""
-    listed = _if_available(config, subject, "tenant.list")
+    listed = if_available(config, subject, "tenant.list")
     return list(otherwise) if listed is None else [tenant["tenant"] for tenant in listed["tenants"]]
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 import click
 
 from crm_core.cli.output import show_progress
-from crm_core.cli.running import config_option, perform, without_collector
+from crm_core.cli.running import config_option, json_option, perform, print_json, without_collector
 from crm_core.errors import SetupError
 
 
 @click.command("migrate")
 @click.option("--to", "target", metavar="BACKEND", help="Copy all tenants to this backend of storage.others.")
 @config_option
-def command(target: str | None, config: Path) -> None:
+@json_option
+def command(target: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
     """Bring stored data into this version's form, or copy all tenants to another backend. Make backups first.
 
     --to works while no server runs. Each copy is compared with its source: counts, hashes, and the log's chain. If it
@@ -25,16 +26,19 @@ def command(target: str | None, config: Path) -> None:
     longer served: set storage.backend to the new one, with its options.
     """
     if target is not None:
-        asyncio.run(_copy(config, target))
+        asyncio.run(_copy(config, target, as_json=as_json))
         return
     done = perform(config, "store.migrate")["done"]
+    if as_json:
+        print_json({"done": done})
+        return
     for line in done:
         click.echo(line)
     if not done:
         click.echo("Nothing to do: everything stored has this version's format.")
 
 
-async def _copy(config: Path, name: str) -> None:
+async def _copy(config: Path, name: str, *, as_json: bool) -> None:
     with without_collector():
         from crm_core.commands.copying import copy_all
         from crm_core.compose import open_stores
@@ -58,7 +62,11 @@ async def _copy(config: Path, name: str) -> None:
                 number += 1
                 show_progress(number, item["of"], "tenants")
                 total.update(item["counts"])
-    counts = ", ".join(f"{key} {total[key]:,}" for key in ("tenants", "documents", "claims", "entries", "changes"))
+    kinds = ("tenants", "documents", "claims", "entries", "changes")
+    if as_json:
+        print_json({"from": storage.backend, "to": name, "counts": {kind: total[kind] for kind in kinds}})
+        return
+    counts = ", ".join(f"{kind} {total[kind]:,}" for kind in kinds)
     click.echo(f"Copied from {storage.backend} to {name} and compared: {counts}.")
     options = ", ".join(storage.others[name].options)
     moved = f", and move {options} from storage.others next to it" if options else ""

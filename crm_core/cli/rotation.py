@@ -104,6 +104,19 @@ class Rotation(msgspec.Struct, frozen=True):
             if (key.not_after is None or key.not_after > end) and (key.not_before is None or key.not_before < end):
                 yield Ending(key.version, "not_after", roster_time(end), f"stays active until {roster_time(end)}")
 
+    def to_json(self) -> dict[str, object]:
+        """The rotation for programs, without the key itself."""
+        endings = [
+            {
+                "key_version": ending.version,
+                "not_after": ending.value if ending.member == "not_after" else None,
+                "revoked": ending.member == "revoked",
+            }
+            for ending in self.endings()
+        ]
+        new = {"tenant": self.tenant, "key_version": self.version, "kind": self.kind}
+        return {**new, **dict.fromkeys(("types", "sources", "schemes")), **self.limits, "endings": endings}
+
     def apply(self, text: str) -> str:
         """The roster's text with the new key and the ends of the earlier ones."""
         key: KeyText = {"version": str(self.version), str(self.kind): self.reference, **self.limits}

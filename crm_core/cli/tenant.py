@@ -170,29 +170,38 @@ def show(name: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- cli
 @click.argument("name")
 @click.argument("section")
 @config_option
-def reset_version(name: str, section: str, config: Path) -> None:
+@json_option
+def reset_version(*, name: str, section: str, config: Path, as_json: bool) -> None:
     """Accept any version for SECTION again, after a platform pushed one that is too high by mistake.
 
     Nothing else changes. If a huge version was pushed with a leaked key, revoke that key instead.
     """
     done = perform(config, "tenant.reset-version", tenant=name, section=section)
+    if as_json:
+        print_json(done)
+        return
     click.echo(f"{name}: {section} accepts any version again; the highest was {done['was']}")
 
 
 @command.command("fold")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @config_option
-def fold(names: tuple[str, ...], config: Path) -> None:
+@json_option
+def fold(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
     """Fold the journals of the named tenants, or of all, into their TinyDB files now.
 
     The server does this itself when a journal has grown long. Afterwards TinyDB itself can read every record.
     """
-    refused = 0
+    folded = []
     for item in stream(config, "store.fold", tenants=list(names)):
-        refused += bool(item["refused"])
-        outcome = f"not folded: {item['refused']}" if item["refused"] else "folded"
-        click.echo(f"{item['tenant']}  {outcome}", err=bool(item["refused"]))
-    if refused:
+        refused = item["refused"] or None
+        folded.append({**item, "refused": refused})
+        if not as_json:
+            outcome = f"not folded: {refused}" if refused else "folded"
+            click.echo(f"{item['tenant']}  {outcome}", err=bool(refused))
+    if as_json:
+        print_json(folded)
+    if any(item["refused"] for item in folded):
         raise SystemExit(1)
 
 
@@ -200,15 +209,19 @@ def fold(names: tuple[str, ...], config: Path) -> None:
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @config_option
-def backup(name: str, file: Path, config: Path) -> None:
+@json_option
+def backup(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     """Write a consistent copy of a tenant with its log to a new FILE, while a running server continues to write.
 
     The file contains personal data, password hashes, and secrets encrypted with the instance's secret_key: also keep a
     copy of that key, in another place.
     """
     target = file.absolute()
-    (_,) = stream(config, "store.backup", tenant=name, target=str(target))
-    click.echo(f"{name}: copied to {file} ({_size(target)})")
+    (done,) = stream(config, "store.backup", tenant=name, target=str(target))
+    if as_json:
+        print_json({**done, "bytes": target.stat().st_size})
+    else:
+        click.echo(f"{name}: copied to {file} ({_size(target)})")
     warn_of_quarantine(config, name)
 
 
@@ -216,14 +229,18 @@ def backup(name: str, file: Path, config: Path) -> None:
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @config_option
-def restore(name: str, file: Path, config: Path) -> None:
+@json_option
+def restore(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     """Create the tenant NAME from a backup.
 
     If the tenant exists, move its folder away first. A running server can stay up. A backup of a tenant with another
     name brings its users, but neither its API tokens nor its sessions.
     """
     (done,) = stream(config, "store.restore", tenant=name, source=str(file.absolute()))
-    click.echo(f"{name}: restored from {file} at revision {done['revision']}")
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"{name}: restored from {file} at revision {done['revision']}")
     if done["access_ended"]:
         click.echo("it has no API tokens, since those of the backup are another tenant's", err=True)
     _hint_at_roster(config, name, there=done["in_roster"])
@@ -233,7 +250,8 @@ def restore(name: str, file: Path, config: Path) -> None:
 @click.argument("name")
 @click.argument("new")
 @config_option
-def move(name: str, new: str, config: Path) -> None:
+@json_option
+def move(*, name: str, new: str, config: Path, as_json: bool) -> None:
     """Rename the tenant NAME to NEW, with its records, users, tokens, history, log and entry in keys.yaml.
 
     If it is interrupted, run it again: it does what is left.
@@ -245,11 +263,15 @@ def move(name: str, new: str, config: Path) -> None:
     require_editable(roster)
     done = perform(config, "store.move", tenant=name, name=new)
     renamed = rename_tenant(roster, name, new)
-    click.echo(f"{name} is now {new}" + (f", with its entry in {roster}" if renamed else ""))
+    done["in_roster"] |= renamed
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"{name} is now {new}" + (f", with its entry in {roster}" if renamed else ""))
     if not done["access_stays"]:
         text = "its API tokens are refused, since it accepts no writes now: once it does, move it back and again"
         click.echo(text, err=True)
-    _hint_at_roster(config, new, there=renamed or done["in_roster"])
+    _hint_at_roster(config, new, there=done["in_roster"])
 
 
 def _hint_at_roster(config: Path, name: str, *, there: bool) -> None:

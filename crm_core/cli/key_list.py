@@ -1,0 +1,102 @@
+"""``crm keys list``: the keys of keys.yaml with state, dates, limits and use."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crm_core.cli.config_folder import read_outline, read_roster, registry_of
+from crm_core.cli.rotation import roster_time
+from crm_core.cli.running import config_option, json_option, perform, print_json
+from crm_core.errors import CrmError, SetupError
+from crm_core.model.keys import Key
+
+
+@click.command("list")
+@click.argument("tenant", required=False)
+@config_option
+@json_option
+def command(tenant: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+    """List the keys of TENANT, or of all tenants, with state, dates, limits and use.
+
+    Last use and count come from the sync log: when the old key of a rotation is no longer used, you can remove it.
+    """
+    path, registry = config / "keys.yaml", registry_of(config)
+    now = datetime.now(UTC)
+    try:
+        roster, known = read_roster(path, registry), True
+    except SetupError:
+        roster, known = read_outline(path, registry), False  # a secret that cannot be read here; `check` reports it
+    if tenant is not None and tenant not in roster.tenants:
+        raise SetupError([f"keys.yaml has no entry for {tenant}"])
+    names = [name for name in sorted(roster.tenants) if tenant in (None, name)]
+    uses = _uses(config, names)
+    rows = [
+        {"tenant": name, **_row(key, now, known=known), **_use(uses, name, key)}
+        for name in names
+        for _, key in sorted(roster.tenants[name].keys.items(), reverse=True)
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(_line(row))
+    if not rows:
+        click.echo("There are no keys; crm keys rotate TENANT creates one.", err=True)
+
+
+def if_available(config: Path, subject: str, name: str, **arguments: Any) -> dict[str, Any] | None:
+    """The result of a command on the stores; None if they cannot be read, with a warning: ``subject`` is unknown."""
+    try:
+        return perform(config, name, **arguments)
+    except (SetupError, CrmError) as error:
+        click.echo(f"{subject} is unknown: {str(error).splitlines()[0]}", err=True)
+        return None
+
+
+def _uses(config: Path, tenants: list[str]) -> dict[str, Any] | None:
+    """Uses by tenant and key version; None for a tenant whose log is incomplete, with a warning."""
+    uses = if_available(config, "last use", "keys.uses", tenants=tenants)
+    for tenant in sorted(name for name, use in (uses or {}).items() if use is None):
+        click.echo(f"{tenant}: last use is unknown, because its log is incomplete; see crm doctor {tenant}", err=True)
+    return uses
+
+
+def _use(uses: dict[str, Any] | None, tenant: str, key: Key) -> dict[str, Any]:
+    of_tenant = None if uses is None else uses.get(tenant, {})
+    if of_tenant is None:
+        return {"last_used_at": None, "uses": None}
+    return dict(of_tenant.get(str(key.version), {"last_used_at": None, "uses": 0}))
+
+
+def _row(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
+    """A key as in health; the fingerprint is null if the secret cannot be read here."""
+    return {
+        "key_version": key.version,
+        "state": key.state(now),
+        "not_before": roster_time(key.not_before) if key.not_before else None,
+        "not_after": roster_time(key.not_after) if key.not_after else None,
+        "fingerprint": key.fingerprint if known else None,
+        "kind": key.kind,
+        "schemes": sorted(key.schemes) if key.schemes is not None else None,
+        "types": sorted(key.types) if key.types is not None else None,
+        "sources": [str(network) for network in key.sources] if key.sources is not None else None,
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    parts = [row["tenant"], f"version {row['key_version']}", row["state"]]
+    for member, word in (("not_before", "from"), ("not_after", "until")):
+        if row[member]:
+            parts.append(f"{word} {row[member]}")
+    if row["uses"] is not None:
+        parts.append(f"used {row['uses']} times, last {row['last_used_at']}" if row["uses"] else "not used yet")
+    word = "secret" if row["kind"] == "secret" else "public key"
+    parts.append(row["fingerprint"] or f"its {word} cannot be read here")
+    if word != "secret":
+        parts.append(word)
+    parts += [f"{member}: {', '.join(row[member])}" for member in ("types", "sources", "schemes") if row[member]]
+    return "  ".join(parts)
