@@ -55,10 +55,10 @@ class Notices:
             self._sending = asyncio.create_task(self._send())
 
     async def wait(self, tenant: str, after: int) -> None:
-        """Return once the tenant has a unit after ``after``. Raises UnknownTenant, StorageUnavailable."""
+        """Return once the tenant has a unit after ``after``, or fewer, as a restored one. Raises UnknownTenant."""
         while True:
             event = self._events.setdefault(tenant, asyncio.Event())
-            if (await self._database.rows("SELECT crm.seq(%s)", (tenant,)))[0][0] > after:
+            if (await self._database.rows("SELECT crm.seq(%s)", (tenant,)))[0][0] != after:
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CHECK if self.heard else _POLL):

@@ -163,12 +163,17 @@ class PostgreSQLTenants(StorageBackend):
         done = await self._on.database.rows("SELECT crm.rename_tenant(%s, %s, %s, %s)", arguments, LONG_SECONDS)
         if not done[0][0]:
             raise _taken(name)
-        self._names.discard(tenant)
+        self._gone(tenant)
 
     async def remove(self, tenant: str) -> None:
         arguments = self._context.instance, tenant, await self._epoch(tenant)
         await self._on.database.rows("SELECT crm.remove_tenant(%s, %s, %s)", arguments, LONG_SECONDS)
+        self._gone(tenant)
+
+    def _gone(self, tenant: str) -> None:
+        """Forget a tenant, and wake those who wait for its units on every process: there will be none."""
         self._names.discard(tenant)
+        self._on.notices.committed(self._key(tenant), 0)
 
     async def migrate(self) -> tuple[str, ...]:
         return await self._on.migrate()

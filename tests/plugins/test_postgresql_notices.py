@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crm_core.errors import UnknownTenant
 from crm_core.plugin.storage import StorageContext, Unit
 from crm_core.testing.storage import put
 from crm_postgresql import notices
@@ -37,4 +38,30 @@ async def test_a_commit_right_before_the_end_wakes_other_processes(
     await command.commit("north", Unit(now=1_800_000_000, puts=(put("n1"),)))
     await command.close()
     await asyncio.wait_for(waiting, 10)
+    await server.close()
+
+
+async def test_who_waits_learns_that_the_tenant_is_another_one(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenant that is removed, renamed or restored ends the waits for its units, on every process."""
+    monkeypatch.setattr(notices, "_CHECK", 3600.0)
+    context = StorageContext(tmp_path, {"dsn": postgresql.migrated, "pool": 3}, instance="replaced")
+    server, command = await opened(context), await opened(context)
+    await command.create("north")
+    await command.commit("north", Unit(now=1_800_000_000, puts=(put("n1"),)))
+    seq = (await server.changes("north", None)).seq
+    waiting = asyncio.create_task(server.wait("north", seq))
+    await asyncio.sleep(0.1)
+    await command.rename("north", "south")
+    with pytest.raises(UnknownTenant):
+        await asyncio.wait_for(waiting, 10)
+    await command.create("north")
+    await asyncio.wait_for(server.wait("north", seq), 10)
+    waiting = asyncio.create_task(server.wait("south", seq))
+    await asyncio.sleep(0.1)
+    await command.remove("south")
+    with pytest.raises(UnknownTenant):
+        await asyncio.wait_for(waiting, 10)
+    await command.close()
     await server.close()
