@@ -78,16 +78,16 @@ class Metrics:
         """A gauge that is set when metrics are read, by the process that returns them."""
         return Gauge(name, text, registry=self.registry, multiprocess_mode="mostrecent")
 
-    def attempt(self, entry: LogEntry) -> None:
-        """Count a sync attempt."""
+    def attempt(self, entry: LogEntry, seconds: float | None) -> None:
+        """Count a sync attempt. ``seconds``: from its last byte to the decision; None for a restore."""
         kind = entry.payload_type if entry.payload_type in self._known else "unknown"
         labels = kind, entry.status, entry.error_code or ""
         counter = self._by_attempt.get(labels)
         if counter is None:
             counter = self._by_attempt[labels] = self._attempts.labels(*labels)
         counter.inc()
-        if entry.duration_ms is not None:
-            self._decisions.observe(entry.duration_ms / 1000)
+        if seconds is not None:
+            self._decisions.observe(seconds)
 
     def slow_call(self, plugin: str, hook: str) -> None:
         """Count a call of a plugin that took long."""

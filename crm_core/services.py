@@ -42,8 +42,11 @@ if TYPE_CHECKING:
     from crm_core.workspace.cursors import Cursors
     from crm_core.workspace.sealing import Sealer
 
-Observer = Callable[["LogEntry"], None]
-"""Called with the log entry of each sync attempt."""
+Observer = Callable[["LogEntry", float | None], None]
+"""Called with the log entry of each sync attempt, and the seconds from its last byte to the decision.
+
+A restore, which no one sent, has none.
+"""
 
 
 class Configured(ModuleConfiguration, Protocol):
@@ -262,6 +265,6 @@ class Services:
     def _roster_of(self, tenant: str) -> TenantRoster:
         return self.configured.roster.of(tenant)  # as it is configured at the time of the call
 
-    def _observe(self, entry: LogEntry) -> None:
+    def _observe(self, entry: LogEntry, seconds: float | None = None) -> None:
         for observe in self.observers:
-            observe(entry)
+            observe(entry, seconds)

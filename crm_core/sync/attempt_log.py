@@ -39,9 +39,11 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptLog:
-    """Records attempts. ``observe`` receives every attempt's entry, for metrics."""
+    """Records attempts. ``observe`` receives every attempt's entry, and its seconds to the decision, for metrics."""
 
-    def __init__(self, context: SyncContext, limit: UnverifiedLimit, observe: Callable[[LogEntry], None]) -> None:
+    def __init__(
+        self, context: SyncContext, limit: UnverifiedLimit, observe: Callable[[LogEntry, float], None]
+    ) -> None:
         self._context = context
         self._limit = limit
         self._observe = observe
@@ -77,7 +79,7 @@ class AttemptLog:
             outcome = await self._find_commit(attempt)
         if isinstance(outcome, Committed):
             for entry in unit.entries:
-                self._observe(entry)
+                self._observe(entry, attempt.seconds)
             return outcome
         if outcome.what == "forgotten":
             raise signature_checks.nonces_forgotten(presented, key, tenant, self._context.settings, self._context.now())
@@ -103,7 +105,7 @@ class AttemptLog:
         """Log a fault of the server, in the chain if possible, else in the ring; the nonce stays unused."""
         now = self._context.now()
         entry = attempt.entry(self._context.ids.new(), "failed", now, error=error)
-        self._observe(entry)
+        self._observe(entry, attempt.seconds)
         if not isinstance(error, StorageUnavailable | StorageFull):
             try:
                 unit = Unit(now=int(now.timestamp()), entries=(entry,))
@@ -117,16 +119,16 @@ class AttemptLog:
     def unverified(self, attempt: Attempt, error: CrmError) -> CrmError:
         """Note an attempt that was not verified; returns the error to answer with."""
         if isinstance(error, ServerError):
-            self._note(attempt.entry(self._context.ids.new(), "failed", self._context.now(), error=error))
+            self._note(attempt, attempt.entry(self._context.ids.new(), "failed", self._context.now(), error=error))
             return error
         over = self._limit.spend(attempt.push.source, attempt.push.tenant)
         if over is None:
-            self._note(attempt.entry(self._context.ids.new(), "rejected", self._context.now(), error=error))
+            self._note(attempt, attempt.entry(self._context.ids.new(), "rejected", self._context.now(), error=error))
             return error
         limited = _limited(over)
         message = f"{limited.detail} The last one failed with {error.code}."
         entry = attempt.entry(over.entry_id, "rejected", self._context.now(), error=limited, message=message)
-        self._note(msgspec.structs.replace(entry, count=over.count))
+        self._note(attempt, msgspec.structs.replace(entry, count=over.count))
         return limited
 
     def misdirected(self, error: CrmError, *, source: str | None, **known: str | None) -> CrmError:
@@ -151,7 +153,7 @@ class AttemptLog:
             return None
         status: Status = "applied" if original.status == "applied" else "unchanged"
         message = f"A repeat of request {original.request_id}, which was accepted; nothing was changed."
-        self._note(attempt.entry(self._context.ids.new(), status, self._context.now(), message=message))
+        self._note(attempt, attempt.entry(self._context.ids.new(), status, self._context.now(), message=message))
         view = await self._context.backend.view(push.tenant, None)
         return Repeat(
             request_id=push.request_id,
@@ -169,8 +171,8 @@ class AttemptLog:
         view = await self._context.backend.view(attempt.push.tenant, None)
         return Committed(view.seq, view.revision, view.head)
 
-    def _note(self, entry: LogEntry) -> None:
-        self._observe(entry)
+    def _note(self, attempt: Attempt, entry: LogEntry) -> None:
+        self._observe(entry, attempt.seconds)
         self._context.backend.note(entry.tenant, entry)
 
 

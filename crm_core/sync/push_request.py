@@ -88,6 +88,7 @@ class Attempt(msgspec.Struct):
     """The findings of the checks so far, and the log entry made of them.
 
     ``hash_shown``: False while the payload may contain secrets, which could be guessed offline from its hash.
+    ``seconds``: from ``started_at`` to the decision, once there is an entry.
     """
 
     push: PushRequest
@@ -103,6 +104,7 @@ class Attempt(msgspec.Struct):
     verified_signature: bool = False
     envelope: Envelope | None = None
     parts: tuple[PartShape, ...] = ()
+    seconds: float = 0.0
     _request: SignedRequest | None = None
 
     def unread(self, payload_type: PayloadType) -> None:
@@ -142,6 +144,7 @@ class Attempt(msgspec.Struct):
     ) -> LogEntry:
         """The attempt's log entry; ``message`` replaces that of the error."""
         push, presented, envelope = self.push, self.presented, self.envelope
+        self.seconds = max(0.0, (now - self.started_at).total_seconds())
         key_version = self.key.version if self.key else presented.key_version if presented else None
         return LogEntry(
             id=entry_id,
@@ -163,7 +166,7 @@ class Attempt(msgspec.Struct):
             nonce=presented.nonce if presented else None,
             payload_sha256=self.request().sha256 if self.hash_shown and self.body_read else None,
             payload_bytes=len(self.body) if self.body_read else None,
-            duration_ms=max(0, int((now - self.started_at).total_seconds() * 1000)),
+            duration_ms=int(self.seconds * 1000),
             revision=revision,
             changes_count=changes_count,
             actor=f"key:{self.key.version}" if self.key and self.verified_signature else None,

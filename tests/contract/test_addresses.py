@@ -137,6 +137,8 @@ def test_metrics_and_plugins_are_for_operators(box: Box, boxes: Boxes) -> None:
     metrics = box.client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain")
     assert "sync" in metrics.text
+    (seconds,) = re.findall(r"^crm_sync_decision_seconds_sum (.+)$", metrics.text, re.MULTILINE)
+    assert 0 < float(seconds) < 60, "a decision of less than a millisecond counts too"
     plugins = {one["name"]: one for one in good(box.client.get("/-/plugins"))}
     assert {"crm_features", "crm_branding", "crm_smtp", "crm_combined", "crm_tinydb", "crm_sync_v1"} <= plugins.keys()
     assert {one["state"] for one in plugins.values()} == {"active"}

@@ -36,7 +36,7 @@ def recorded(world: World, fault: Exception | None = None) -> list[tuple[str, Un
 def observed(world: World) -> list[LogEntry]:
     """The entries that observers see from now on."""
     seen: list[LogEntry] = []
-    world.services.observers.append(seen.append)
+    world.services.observers.append(lambda entry, _: seen.append(entry))
     return seen
 
 

@@ -102,7 +102,7 @@ async def test_an_unknown_section_is_named(world: World, section: str, named: st
 async def test_a_restore_is_a_new_revision(world: World) -> None:
     """The answer, the log, the history and the change log have it; the version and its floor stay."""
     seen: list[LogEntry] = []
-    world.services.observers.append(seen.append)
+    world.services.observers.append(lambda entry, _: seen.append(entry))
     await titles(world, "One", "Two")
     receipt = await restored(world, 1, client_request_id="theirs", source="192.0.2.7")
     change = Change("/branding/title", "Two", "One")
@@ -140,7 +140,7 @@ async def test_a_restore_of_what_is_already_so_is_a_revision_too(world: World) -
 async def test_a_preview_of_a_restore_changes_nothing(world: World) -> None:
     """It shows the changes, and is logged as a preview without a revision."""
     seen: list[LogEntry] = []
-    world.services.observers.append(seen.append)
+    world.services.observers.append(lambda entry, _: seen.append(entry))
     await titles(world, "One", "Two")
     receipt = await restored(world, 1, preview=True)
     assert (receipt.status, receipt.revision, receipt.applied_at) == ("previewed", None, None)

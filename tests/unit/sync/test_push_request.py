@@ -101,7 +101,7 @@ def test_the_entry_of_a_verified_attempt() -> None:
         envelope=Envelope(tenant="northwind", type="branding", version=12, data={}, mode="preview"),
     )  # fmt: skip
     findings = (LoggedFinding(pointer="/data", code="c", message="m"),)
-    later = ARRIVED + timedelta(milliseconds=1500)
+    later = ARRIVED + timedelta(microseconds=1500900)
     entry = known.entry(
         "e2",
         "failed",
@@ -120,6 +120,7 @@ def test_the_entry_of_a_verified_attempt() -> None:
         payload_bytes=len(BODY), duration_ms=1500, revision=3, changes_count=2, actor="key:7", errors=findings,
     )  # fmt: skip
     assert known.entry("e3", "applied", later).errors is msgspec.UNSET
+    assert known.seconds == 1.5009
 
 
 def test_a_key_that_did_not_sign_is_no_actor() -> None:
