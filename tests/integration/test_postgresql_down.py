@@ -70,7 +70,7 @@ def test_a_server_starts_before_its_database_and_heals_by_itself(box: Box, proxy
 
 
 def test_a_browser_gets_a_page_while_the_database_is_down(box: Box, proxy: Proxy) -> None:
-    """In the brand that was seen last; that of a form says to go back; programs get the problem."""
+    """In the brand that was seen last; that of a form says what was not done; programs get the problem."""
     proxy.open()
     box.create_tenants().start()
     box.applied("branding", {**BRANDING, "title": "Nordwind <Reisen>"})
@@ -85,8 +85,14 @@ def test_a_browser_gets_a_page_while_the_database_is_down(box: Box, proxy: Proxy
     assert 'href="/i/eu1/t/northwind/login?next=%2Fi&amp;x=' in shown.text
     (theme,) = re.findall(r'id="theme" href="([^"]+)"', shown.text)
     assert box.client.get(theme, headers={"Accept": "text/css"}).headers["content-type"] == "text/css; charset=utf-8"
-    sent = box.client.post(path, data={"email": "a"}, headers={**browser, "Accept-Language": "de"})
-    assert (sent.status_code, "nicht gespeichert" in sent.text) == (503, True)
+    german = {**browser, "Accept-Language": "de"}
+    for form, title, leads_on in (
+        (path, "Die Anmeldung ist gerade nicht möglich", 'href="/i/eu1/t/northwind/login"'),
+        ("/i/eu1/t/northwind/forgot", "Es kann gerade kein Link gesendet werden", 'href="/i/eu1/t/northwind/forgot"'),
+        ("/i/eu1/t/northwind/password/a", "Änderungen können gerade nicht gespeichert werden", "<h1>"),
+    ):
+        sent = box.client.post(form, data={"email": "a"}, headers=german)
+        assert (sent.status_code, title in sent.text, leads_on in sent.text) == (503, True, True), sent.text
     unseen = box.client.get("/i/eu1/t/contoso/login", headers=browser)
     assert (unseen.status_code, "Contoso" in unseen.text) == (503, True)
     problem(box.client.get(path), 503, "storage_unavailable")

@@ -8,24 +8,15 @@ from typing import Final
 import msgspec
 
 from crm_core.errors import StorageUnavailable
-from crm_core.language import gettext, gettext_noop
+from crm_core.language import gettext
 from crm_core.web.pages import files
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
 from crm_core.web.pages.site import Site
 from crm_core.web.pages.tenant_context import set_language_for
+from crm_core.web.pages.unavailable import unavailable
 
-_READING: Final = (
-    gettext_noop("This page cannot be shown at the moment"),
-    gettext_noop(
-        "Its data cannot be read now. Try again in a moment. If it stays like this, contact your platform operator."
-    ),
-)
-_WRITING: Final = (
-    gettext_noop("Changes cannot be saved at the moment"),
-    gettext_noop("Go back to your input, wait a moment, then save it again."),
-)
 _FILES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(settings/theme|picture)/([^/]+)")
 
 
@@ -52,11 +43,10 @@ async def remembered_file(site: Site, path: str) -> Response | None:
 async def outage(site: Site, tenant: str, error: StorageUnavailable) -> Response:
     """The page in the brand that the tenant had when it was seen last, if this process has seen it."""
     context, sent = await _remembered(site, tenant), current_request()
-    reads = sent.method != "POST"
-    title, text = _READING if reads else _WRITING
+    found = unavailable()
     query = "?" + sent.query_string.decode("latin-1") if sent.query_string else ""
-    again = sent.raw_path.decode("latin-1") + query if reads else ""
-    view = OutageView(gettext(title), gettext(text), error.code, sent.request_id, again)
+    again = sent.raw_path.decode("latin-1") + query if found.page is None else found.page and context.root + found.page
+    view = OutageView(gettext(found.title), gettext(found.text), error.code, sent.request_id, again)
     brand = context.branding
     frame = AnonymousFrame(root=context.root, brand=brand.brand, theme=brand.theme, scheme=scheme_of(brand))
     response = site.renderer.response(site.renderer.text("outage.html", frame=frame, view=view), "", error.status)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from crm_core.errors import CrmError, ModuleUnavailable, ServerError
+from crm_core.errors import CrmError, ModuleUnavailable, ServerError, StorageUnavailable
 from crm_core.language import gettext, gettext_noop
 from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
+from crm_core.web.pages.unavailable import unavailable
 from crm_core.web.pages.unsaved import UnsavedInput
 from crm_core.workspace import Workspace
 
@@ -47,7 +48,6 @@ _TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "invalid_parameter": (gettext_noop("This address is not valid"), "search"),
     "unknown_parameter": (gettext_noop("This address is not valid"), "search"),
     "invalid_cursor": (gettext_noop("This page of the list has expired"), "clock"),
-    "storage_unavailable": (gettext_noop("Changes cannot be saved at the moment"), "alert"),
     "storage_full": (gettext_noop("The storage is full"), "alert"),
     "payload_too_large": (gettext_noop("This form is too long"), "alert"),
 }
@@ -80,6 +80,8 @@ def anonymous_refusal(context: AnonymousContext, error: CrmError, unsaved: Unsav
 
 def _described(context: TenantContext, error: CrmError, unsaved: UnsavedInput | None) -> RefusalView:
     title, icon = _TITLES.get(error.code, (error.title, "alert" if isinstance(error, ServerError) else "info"))
+    if isinstance(error, StorageUnavailable):
+        title = unavailable().title
     return RefusalView(
         title=gettext(title),
         text=_text(context, error),
