@@ -89,6 +89,31 @@ def test_an_unknown_address_and_a_wrong_method_are_refused(box: Box) -> None:
     problem(box.client.get("/i/eu1/t/NorthWind/api/v1/bootstrap/public"), 404, "unknown_tenant")
 
 
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/i/eu1/t/unknown", "There is no workspace at this address"),
+        ("/i/eu1/t/unknown/", "There is no workspace at this address"),
+        ("/i/eu1/t/unknown/customers/1?q=a", "There is no workspace at this address"),
+        ("/i/eu1/t/unknown/nowhere", "There is no workspace at this address"),
+        ("/i/eu1/", "There is no page at this address"),
+    ],
+)
+def test_an_address_without_a_workspace_is_a_page_for_browsers(box: Box, path: str, title: str) -> None:
+    """It has a theme and says what to do, and repeats nothing of the address; programs get the problem."""
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+    shown = box.client.get(path, headers=browser, follow_redirects=True)
+    assert (shown.status_code, shown.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert f"<h1>{title}</h1>" in shown.text
+    assert "unknown" not in shown.text.replace("unknown_tenant", "").casefold()
+    (theme,) = re.findall(r'id="theme" href="([^"]+)"', shown.text)
+    assert "--primary" in box.client.get(theme).text
+    german = box.client.get(path, headers={**browser, "Accept-Language": "de"}, follow_redirects=True)
+    assert "Prüfen Sie die Adresse" in german.text
+    code = "unknown_tenant" if "unknown" in path else "not_found"
+    problem(box.client.get(path, follow_redirects=True), 404, code)
+
+
 def test_liveness_readiness_and_documents_are_for_anyone(box: Box) -> None:
     """The document is valid OpenAPI 3.1 and names every payload type; its page loads nothing from elsewhere."""
     from openapi_spec_validator import validate  # a second of imports

@@ -8,7 +8,7 @@ from typing import Final
 
 from werkzeug.exceptions import HTTPException
 
-from crm_core.errors import CrmError, MalformedRequest, MethodNotAllowed, NotFound, StorageUnavailable
+from crm_core.errors import CrmError, MalformedRequest, MethodNotAllowed, NotFound, StorageUnavailable, UnknownTenant
 from crm_core.language import gettext, gettext_noop
 from crm_core.server.problem import PROBLEM
 from crm_core.web.accept import preferred
@@ -17,6 +17,7 @@ from crm_core.web.operations import BASE
 from crm_core.web.pages.anonymous_context import anonymous_context
 from crm_core.web.pages.browser import Response, begin
 from crm_core.web.pages.guard import GuardedRoute
+from crm_core.web.pages.no_workspace import no_workspace
 from crm_core.web.pages.outage import outage, remembered_file
 from crm_core.web.pages.refusals import anonymous_refusal
 from crm_core.web.pages.site import Site
@@ -44,6 +45,8 @@ class PageDispatcher:
             answer = await self._answer(request)
         except StorageUnavailable as error:
             answer = await self._unavailable(request, error)
+        except UnknownTenant as error:
+            answer = no_workspace(self._site, error).answer if _prefers_page(request) else problem(error, request)
         except HTTPException as error:  # werkzeug's, for a form that cannot be read
             reason = gettext("The request cannot be read ({reason}).", reason=error.name)
             answer = problem(MalformedRequest(reason), request)
@@ -80,8 +83,10 @@ class PageDispatcher:
         Raises UnknownTenant.
         """
         found = _PAGES.match(request.path)
-        if found is None or request.method != "GET" or not _prefers_page(request):
+        if request.method not in ("GET", "HEAD") or not _prefers_page(request):
             return None
+        if found is None:
+            return no_workspace(self._site, NotFound())
         context = await anonymous_context(self._site, found[1])
         return anonymous_refusal(context, NotFound(gettext_noop("There is no page at this address.")))
 

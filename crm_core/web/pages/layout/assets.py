@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from crm_core.language import Language
+from crm_core.web.theme import theme_sheet
 
 _TYPES: Final[Mapping[str, str]] = {
     "css": "text/css; charset=utf-8",
@@ -20,6 +21,8 @@ _TYPES: Final[Mapping[str, str]] = {
     "svg": "image/svg+xml",
 }
 _SHEET: Final = "workspace.css"
+PLAIN_THEME: Final = "theme.css"
+"""The theme without a brand."""
 _MESSAGE: Final = re.compile(r'\b(?:_|ngettext)\("((?:[^"\\]|\\.)*)"')
 
 
@@ -43,6 +46,7 @@ class Assets:
         root = files("crm_core.web") / "static"
         sheets = sorted((root / "css").iterdir(), key=lambda sheet: sheet.name)
         found = {_SHEET: b"\n".join(sheet.read_bytes() for sheet in sheets)}
+        found[PLAIN_THEME] = theme_sheet({}).encode()
         found |= {one.name: one.read_bytes() for folder in (root, root / "js") for one in _files(folder)}
         found |= {f"catalogue-{one.tag}.js": _catalogue(one, found) for one in languages if one.texts}
         digest = hashlib.sha256(b"".join(name.encode() + found[name] for name in sorted(found)))

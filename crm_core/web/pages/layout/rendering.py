@@ -131,6 +131,10 @@ class Renderer:
         self._environment.globals |= {name: getattr(self.parts, name) for name in ("badge", "who", "when", "icon")}
         return self._environment
 
+    def asset(self, name: str) -> str:
+        """The address of a static file."""
+        return f"{self._assets}/{name}"
+
     @cached_property
     def boards(self) -> Any:
         """The macros of boards."""
