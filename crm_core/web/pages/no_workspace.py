@@ -21,6 +21,6 @@ def no_workspace(site: Site, error: CrmError) -> Response:
         title = gettext("There is no workspace at this address.")
         text = gettext("Its name may be misspelled, or the workspace was removed.") + " " + text
     view = OutageView(title.rstrip("."), text, error.code, current_request().request_id, "")
-    brand = Appearance(title=gettext("Workspace"))
+    brand = Appearance(title="CRM")
     frame = AnonymousFrame(root="", brand=brand, theme=site.renderer.asset(PLAIN_THEME), scheme="")
     return site.renderer.response(site.renderer.text("outage.html", frame=frame, view=view), "", error.status)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError, StorageUnavailable
 from crm_core.language import gettext, gettext_noop
 from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.layout.frame import title_of
+from crm_core.web.pages.layout.parts import PageLink
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.unavailable import unavailable
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
-    """A refusal for its page. ``unsaved``: the input that it refused; ``next_step``: what to do before it is saved."""
+    """A refusal for its page. ``unsaved``: the input that it refused; ``next_step``: what to do before it is saved.
+
+    ``listed``: the list in which the record would be. ``again``: whether the input can be saved later.
+    """
 
     title: str
     text: str
@@ -33,6 +38,8 @@ class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     unsaved: UnsavedInput | None = None
     next_step: str = ""
+    listed: PageLink | None = None
+    again: bool = True
 
 
 _TITLES: Final[Mapping[str, tuple[str, str]]] = {
@@ -57,6 +64,7 @@ _NEXT_STEPS: Final[Mapping[str, str]] = {
     "not_found": gettext_noop("The record no longer exists. Copy your input if you need it."),
     "storage_unavailable": gettext_noop("Wait a moment, then save it again."),
 }
+_NO_RECORD: Final = "There is no record with this id."  # as the API says it
 _ONCE_CHANGED: Final = gettext_noop("Once an admin or your platform operator has changed that, save it again.")
 _REASONS: Final[Mapping[str, str]] = {
     "disabled": gettext_noop("Your platform operator has disabled it."),
@@ -70,7 +78,17 @@ _REASONS: Final[Mapping[str, str]] = {
 
 async def refusal(context: PageContext, error: CrmError, unsaved: UnsavedInput | None = None) -> Response:
     """The page of a refusal, with its own status and the input that it refused."""
-    return await page(context, "refusal.html", "", _described(context, error, unsaved), error.status)
+    view, module = _described(context, error, unsaved), ""
+    if error.detail == _NO_RECORD:
+        module = current_request().path.removeprefix(f"{context.root}/").partition("/")[0]
+        title = context.title_of(context.services.registry.record_types[module])
+        view = replace(
+            view,
+            text=gettext("This record does not exist, or it has been erased."),
+            listed=PageLink(f"{context.root}/{module}", title),
+            again=False,
+        )
+    return await page(context, "refusal.html", module, view, error.status)
 
 
 def anonymous_refusal(context: AnonymousContext, error: CrmError, unsaved: UnsavedInput | None = None) -> Response:

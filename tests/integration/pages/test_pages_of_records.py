@@ -214,6 +214,19 @@ def test_an_ended_session_loses_nothing(box: Box, grace: Visitor) -> None:
     other.client.close()
 
 
+def test_a_record_that_is_gone_leads_to_its_list(grace: Visitor) -> None:
+    """Its page and a save say that it does not exist, name no id, and do not offer to save again."""
+    path = "/customers/01a22a6d-217e-753a-b301-fed9de32c7c4"
+    for page in (
+        grace.get(path, 404),
+        grace.send(f"{path}/edit", {"csrf": grace.csrf("/customers"), "revision": "1", "name": "Gone"}).text,
+    ):
+        assert "This record does not exist, or it has been erased." in page
+        assert f'href="{grace.root}/customers">Back to Customers' in page
+        assert "Save again" not in page
+    assert "Gone</dd>" in page
+
+
 def test_a_limit_is_said_before_the_form_is_filled(box: Box, grace: Visitor) -> None:
     """At the limit the list has no way to the form, the form says so, and a refused save keeps what was typed."""
     grace.customer(name="The last one")

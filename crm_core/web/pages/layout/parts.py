@@ -69,7 +69,7 @@ class PageLinks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """A notice at the head of a page; ``href`` and ``link`` lead on."""
+    """A notice at the head of a page; ``href`` and ``link`` lead on, in a new tab if ``apart``."""
 
     tone: str
     icon: str
@@ -77,6 +77,7 @@ class PageNotice(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     href: str = ""
     link: str = ""
+    apart: bool = False
 
 
 def failure(title: str, text: str = "") -> PageNotice:

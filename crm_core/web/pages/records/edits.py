@@ -14,6 +14,7 @@ from crm_core.errors import (
     InvalidRecord,
     LimitReached,
     NotUnique,
+    RecordArchived,
     RecordError,
     RevisionMismatch,
     ServerError,
@@ -119,8 +120,8 @@ def _back(context: PageContext, sent: Mapping[str, str]) -> str:
 
 async def editing(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
     """The form of a record."""
-    record_type = record_type_of(context, module)
-    return await _page(context, _form_of(context, record_type, await document_of(context, module, id)))
+    form = _form_of(context, record_type_of(context, module), await document_of(context, module, id))
+    return await _page(context, form, notice=_archived(context, form) if form.record["archived_at"] else None)
 
 
 async def edited(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -261,12 +262,27 @@ def _not_chosen(form: RecordForm, name: str) -> str:
 
 async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> PageNotice:
     count = len([name for name in form.errors if name])
+    if isinstance(error, RecordArchived) and form.record:
+        return replace(_archived(context, form), tone="bad")
     if isinstance(error, NotUnique):
         return await same_value_notice(context, form.type, error)
     if not isinstance(error, InvalidRecord) or not count:
         return failure(f"{gettext(error.title)}.", form.errors.get("") or localized(error.detail))
     title = ngettext("{n} field needs attention.", "{n} fields need attention.", count)
     return failure(title, gettext("Nothing is saved yet."))
+
+
+def _archived(context: PageContext, form: RecordForm) -> PageNotice:
+    """The notice that a record must be restored first, with a link that leaves the form open."""
+    return PageNotice(
+        tone="warn",
+        icon="box",
+        title=gettext("This record is archived."),
+        text=gettext("Restore it, then save here."),
+        href=f"{context.root}/{form.type.NAME}/{form.record['id']}",
+        link=gettext("Open {name}", name=form.record["name"]),
+        apart=True,
+    )
 
 
 def _form_of(context: PageContext, record_type: RecordType, document: Document) -> RecordForm:

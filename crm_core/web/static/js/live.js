@@ -89,8 +89,9 @@ async function refreshFrame(events) {
 
 export async function refreshPage(events) {
   if (main().querySelector(":scope > [data-gone]")) return;
-  if ("editing" in main().dataset) return events.forEach(editedByOthers);
-  const { ok, page } = await fetchPage(location.href);
+  const { ok, status, page } = await fetchPage(location.href);
+  if (status === 404 && main().dataset.id) return recordGone();
+  if ("editing" in main().dataset) return events.forEach((event) => editedByOthers(event, page.querySelector("[data-archived]")));
   if (!ok) return;
   const fresh = page.getElementById("main");
   if (fresh?.dataset.revision) main().dataset.revision = fresh.dataset.revision;
@@ -136,18 +137,36 @@ function offer(mine, part) {
 function moduleGone() {
   const name = document.title.split(" · ")[0];
   if (main().querySelector(":scope > [data-gone]")) return;
-  const banner = notice("info", "lock", _("This module is no longer part of your workspace."), _("Your platform operator has disabled it. You can read this page ({name}) until you leave it. Saved data is not lost.", { name }));
+  gone(notice("info", "lock", _("This module is no longer part of your workspace."), _("Your platform operator has disabled it. You can read this page ({name}) until you leave it. Saved data is not lost.", { name })), link(`${document.body.dataset.root}/`, _("Go to the dashboard")));
+}
+
+function recordGone() {
+  main().querySelectorAll("[data-live='archived'], [data-archived], [data-meanwhile], [data-errors]").forEach((one) => one.remove());
+  const list = main().querySelector(".crumbs a");
+  const typed = main().querySelector("#record") ?? [...main().querySelectorAll("textarea")].find((one) => one.value);
+  gone(notice("warn", "alert", _("This record has been erased."), typed ? _("Your input cannot be saved any more. You can copy it until you leave this page.") : _("You can read this page until you leave it.")), link(list.href, _("Back to {title}", { title: list.textContent })));
+}
+
+// The page can still be read, selected and copied; nothing on it works any more.
+function gone(banner, away) {
+  for (const part of main().children) {
+    if (part.matches(".notices")) continue;
+    part.querySelectorAll("button, select, input:is([type=checkbox], [type=radio], [type=file])").forEach((one) => { one.disabled = true; });
+    part.querySelectorAll("input, textarea").forEach((one) => { one.readOnly = true; });
+    part.querySelectorAll(".pen").forEach((one) => one.remove());
+    part.querySelectorAll("a[href]").forEach((one) => one.removeAttribute("href"));
+    part.querySelectorAll("[draggable]").forEach((one) => one.removeAttribute("draggable"));
+  }
   banner.dataset.gone = "";
   banner.setAttribute("role", "alert");
-  banner.append(link(`${document.body.dataset.root}/`, _("Go to the dashboard")));
-  for (const part of main().children) if (!part.matches(".notices")) part.inert = true;
+  banner.append(away);
   main().prepend(banner);
   banner.querySelector("a").focus();
 }
 
-function editedByOthers(event) {
+function editedByOthers(event, archived) {
   if (event.revision <= Number(main().dataset.revision) || main().querySelector("[data-meanwhile]")) return;
-  const banner = notice("warn", "alert", _("Someone saved this record while you were editing."), _("Your input is still here. When you save, you choose a version for each field that you both changed."));
+  const banner = archived ? document.importNode(archived, true) : notice("warn", "alert", _("Someone saved this record while you were editing."), _("Your input is still here. When you save, you choose a version for each field that you both changed."));
   banner.dataset.meanwhile = "";
   banner.setAttribute("role", "status");
   main().querySelector(".page-head").after(banner);

@@ -22,6 +22,7 @@ export function watchPickers() {
     const button = event.target.closest("[data-picker] .tools button");
     if (!button) return;
     const picker = of(button);
+    if (!picker) return;
     picker.input.focus();
     if ("clear" in button.dataset) set(picker, "", "");
     else if (picker.list.hidden) search(picker, "");
@@ -31,9 +32,10 @@ export function watchPickers() {
 
 function of(element) {
   const box = element.closest?.("[data-picker]");
-  return box && {
+  const input = box?.querySelector("[role=combobox]");
+  return input && !input.readOnly && {
     box,
-    input: box.querySelector("[role=combobox]"),
+    input,
     value: box.querySelector("[type=hidden]"),
     list: box.querySelector("[role=listbox]"),
     status: box.querySelector("[role=status]"),

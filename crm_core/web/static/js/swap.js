@@ -27,11 +27,16 @@ export function swapParts(fresh, { offer = null, asked = false } = {}) {
   for (const part of fresh.querySelectorAll("[data-live]")) {
     const mine = document.querySelector(`[data-live="${part.dataset.live}"]`);
     if (!mine || same(mine, part) || ("extended" in mine.dataset && !asked)) continue; // older entries stay in view
-    if (mine.querySelector("form.inplace")) continue; // and a field that is open
+    if (mine.querySelector("form.inplace") || isTyped(mine)) continue; // and what is being typed
     if (!asked) keep(mine, part);
     if (offer && "offer" in mine.dataset) offer(mine, part);
     else if (asked || !mine.querySelector("input:focus, select:focus, textarea:focus, :popover-open, .dragged")) replace(mine, part);
   }
+}
+
+// Whether a part has a text that is not sent yet.
+function isTyped(part) {
+  return [...part.querySelectorAll("textarea")].some((one) => one.value !== one.defaultValue);
 }
 
 // What was said about an act, such as the Undo of a moved card, stays until the next act.
