@@ -150,10 +150,11 @@ def _require_small(most: int) -> None:
 
 async def _signed_out(site: Site, tenant: str, one: PageRoute, error: Unauthenticated) -> Response:
     """The sign-in page, or the input that was sent without a session."""
-    unsaved = await unsaved_input(site.services, one.most) if one.keeps else None
-    if unsaved is None:
+    if not one.keeps:
         return _to_login(site, tenant)
-    return anonymous_refusal(await anonymous_context(site, tenant), error, unsaved)
+    context = await anonymous_context(site, tenant)  # sets the language of the labels
+    unsaved = await unsaved_input(site.services, one.most)
+    return anonymous_refusal(context, error, unsaved) if unsaved else _to_login(site, tenant)
 
 
 def _to_login(site: Site, tenant: str) -> Response:

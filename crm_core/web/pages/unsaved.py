@@ -13,6 +13,8 @@ from crm_core.web.pages.browser import current_request, request
 from crm_core.web.pages.layout.parts import Fact
 
 _CSRF: Final = "csrf"
+_PICKED: Final = ":text"
+"""The end of the name of a field that has the name of the record or person whose id or address another field has."""
 _FOR_READERS: Final = 50
 """Fields that are shown as text; all are sent again."""
 _MOST_FIELDS: Final = 5000
@@ -36,8 +38,10 @@ async def unsaved_input(services: Services, most: int) -> UnsavedInput | None:
         return None  # not our own form; it is not even read
     if not is_same_origin(services, current_request()):
         return None
-    fields = tuple((name, value) for name, value in (await request.form).items(multi=True) if name != _CSRF)
-    shown = [Fact(_label(name), value) for name, value in fields if value.strip() and ":" not in name]
+    form = await request.form
+    fields = tuple((name, value) for name, value in form.items(multi=True) if name != _CSRF)
+    texts = ((name, form.get(f"{name}{_PICKED}", value)) for name, value in fields if ":" not in name)
+    shown = [Fact(_label(name), text) for name, text in texts if text.strip()]
     shown = [fact for fact in shown if fact.name != gettext("Revision")]
     if not shown or len(fields) > _MOST_FIELDS:
         return None

@@ -3,6 +3,8 @@ from __future__ import annotations
 import html
 import re
 
+import httpx
+
 from contract.box import TENANT, Box
 from visitor import EVERYTHING, PASSWORD, Visitor
 
@@ -212,6 +214,23 @@ def test_an_ended_session_loses_nothing(box: Box, grace: Visitor) -> None:
     expired = other.send(f"{path}/edit", again)
     assert "Patient one" in other.send(f"{path}/edit", fields_of(expired.text)).text
     other.client.close()
+
+
+def test_a_refused_form_names_people_and_records_in_the_language_of_the_page(box: Box, grace: Visitor) -> None:
+    """Its page shows the names that were chosen, no ids and addresses, with the labels of the tenant's language."""
+    customer = grace.customer(name="Named Rowing").rpartition("/")[2]
+    typed = {"name": "Trip", "customer_id": customer, "customer_id:text": "Named Rowing", "owner": grace.email}
+    box.applied("workspace", {"locale": "de-DE"})
+    try:
+        with httpx.Client(base_url=grace.origin) as stranger:
+            headers = {"Origin": grace.origin}
+            sent = {**typed, "owner:text": "Grace Hopper"}
+            shown = stranger.post(f"{grace.root}/deals/new", data=sent, headers=headers).text
+    finally:
+        box.applied("workspace", {})
+    facts = dict(re.findall(r"<dt>([^<]*)</dt><dd[^>]*>([^<]*)</dd>", shown))
+    assert facts == {"Name": "Trip", "Kunde": "Named Rowing", "Zuständig": "Grace Hopper"}
+    assert fields_of(shown)["customer_id"] == customer
 
 
 def test_a_record_that_is_gone_leads_to_its_list(grace: Visitor) -> None:
