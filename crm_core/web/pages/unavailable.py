@@ -1,4 +1,4 @@
-"""What a browser's request wanted to do while the store does not answer, in the sentences of its page."""
+"""The sentences of a page for which the store does not answer, by the act that the browser's request wanted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crm_core.web.pages.browser import current_request
 
 
 class Unavailable(NamedTuple):
-    """What cannot be done now, and what to do; ``page``: the page that leads on, the request's own if it is None."""
+    """A refused act, and what to do; ``page``: the page that leads on, the one of the request itself if it is None."""
 
     title: str
     text: str
