@@ -74,7 +74,7 @@ class ControlServer:
         except BaseException:
             listener.close()
             raise
-        self._server = await asyncio.start_unix_server(self._connected, sock=listener, limit=LINE_LIMIT)
+        self._server = await asyncio.start_unix_server(self._accepted, sock=listener, limit=LINE_LIMIT)
 
     async def close(self, grace: float = 10.0) -> None:
         """Accept no more commands, end the streams, and give running commands ``grace`` seconds to finish."""
@@ -83,9 +83,11 @@ class ControlServer:
             await asyncio.wait({self._retrying})
         if self._server is None:
             return
+        await asyncio.sleep(0)  # asyncio loses a connection that it accepts while its server closes
         self._server.close()
         self._server = None
         (self._folder / SOCKET_NAME).unlink(missing_ok=True)
+        await asyncio.sleep(0)  # what was accepted in this turn is a call in the next
         for task in self._streams:
             task.cancel()
         if self._calls:
@@ -94,10 +96,12 @@ class ControlServer:
                 task.cancel()
         await asyncio.gather(*self._streams, *self._calls, return_exceptions=True)
 
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._calls.add(asyncio.create_task(self._connected(reader, writer)))
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._calls.add(task)
         try:
             if _is_trusted(writer):
                 await self._serve(task, reader, writer)
