@@ -87,7 +87,7 @@ class ControlServer:
         self._server.close()
         self._server = None
         (self._folder / SOCKET_NAME).unlink(missing_ok=True)
-        await asyncio.sleep(0)  # what was accepted in this turn is a call in the next
+        await asyncio.sleep(0)  # connections that were accepted in this turn become calls
         for task in self._streams:
             task.cancel()
         if self._calls:

@@ -10,6 +10,7 @@ import msgspec
 from crm_core.model.fields import step
 
 _encode = msgspec.json.Encoder().encode
+_OBJECT = (dict, type(None))  # an absent one too
 
 
 class Change(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
@@ -36,7 +37,7 @@ def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Change]:
     Objects are walked, an absent one as an empty one; lists and scalars change as a whole, since a position there is
     no identity. A number and a boolean are never equal.
     """
-    if isinstance(before, dict | None) and isinstance(after, dict | None) and (before or after):
+    if isinstance(before, _OBJECT) and isinstance(after, _OBJECT) and (before or after):
         old, new = before or {}, after or {}
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)

@@ -38,12 +38,15 @@ class FrozenList(list[Any]):
         return list, (list(self),)
 
 
+_FROZEN = (FrozenDict, FrozenList)  # a union would be made at each call
+
+
 def frozen(value: Any) -> Any:
     """A copy whose dicts and lists, at any depth, cannot be changed.
 
     They stay dicts and lists to ``isinstance``, ``json`` and msgspec. A frozen value is returned as it is.
     """
-    if isinstance(value, FrozenDict | FrozenList):
+    if isinstance(value, _FROZEN):
         return value
     if isinstance(value, dict):
         return FrozenDict({name: frozen(item) if isinstance(item, _NESTING) else item for name, item in value.items()})

@@ -61,7 +61,6 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    attribute: str
     label: str
     kind: Kind
     type: Any
@@ -165,7 +164,6 @@ def _described(field: msgspec.structs.FieldInfo, path: str, labels: Mapping[str,
             raise TypeError(f"{unfit}: a member of a row is a text, number, choice, flag or date")
     return Member(
         name=field.encode_name,
-        attribute=field.name,
         label=labels.get(path) or _label(field.encode_name),
         kind="reference" if reference else stated or _kind(inner, path),
         type=field.type,

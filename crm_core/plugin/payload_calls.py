@@ -31,6 +31,11 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True):
 prepare((Meaning,))  # long bodies are checked in threads
 
 
+def _offered(one: PayloadType) -> tuple[str, ...]:
+    """The capabilities that a type has."""
+    return tuple(name for name in CAPABILITIES if getattr(type(one), name) is not getattr(PayloadType, name))
+
+
 class PayloadCalls:
     """The payload types of a process. ``owners``: the plugin of each by NAME, which errors name."""
 
@@ -38,6 +43,7 @@ class PayloadCalls:
         self, types: Mapping[str, PayloadType], owners: Mapping[str, str] | None = None, through: Door | None = None
     ) -> None:
         self.sections = {name: one for name, one in types.items() if one.SECTION is not None}
+        self._offered = {name: _offered(one) for name, one in self.sections.items()}
         self._owners = owners or {}
         self._door = through or Door()
 
@@ -47,8 +53,7 @@ class PayloadCalls:
 
     def offers(self, name: str, capability: str) -> bool:
         """Whether a type says what its section means in this respect."""
-        one = self.sections.get(name)
-        return one is not None and getattr(type(one), capability) is not getattr(PayloadType, capability)
+        return capability in self._offered.get(name, ())
 
     def split(self, payload_type: PayloadType, data: Mapping[str, Any]) -> dict[str, Any]:
         """The parts of a push by section. Raises PluginFailed."""

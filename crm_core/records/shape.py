@@ -11,6 +11,7 @@ contains gives it another name: so documents with the indexes of an earlier vers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 from typing import Any
 from zlib import crc32
 
@@ -25,7 +26,6 @@ from crm_core.model.patch import merge_patch
 from crm_core.model.record_members import ExternalId
 from crm_core.model.stored_values import as_stored, convert_changed
 from crm_core.plugin.door import Door
-from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
 from crm_core.plugin.unit import DocumentExists, IndexValue, Put
 from crm_core.records.known_members import Known, known_members, present_members, unknown_members
@@ -108,6 +108,7 @@ class Shape:
         self.filterable = (EXTERNAL_ID, *record_type.FILTERABLE)
         self._rules = OwnRules(record_type, owner, door or Door())
         self._members = record_type.members
+        self._names = tuple(member.name for member in self._members)
         self._by_name = {member.name: member for member in self._members}
         self._known: Known = {EXTERNAL_ID: None, **known_members(self._members)}
         self.unique = (EXTERNAL_ID, *record_type.UNIQUE)
@@ -119,7 +120,7 @@ class Shape:
         self._required_texts = tuple(
             member.name for member in self._members if member.required and member.kind in {"text", "paragraphs"}
         )
-        self._index_names = frozenset(self._indexes(lambda _: None, None, dict.fromkeys(ALWAYS_SORTABLE, "")))
+        self._index_names = frozenset(self._indexes({}, None, dict.fromkeys(ALWAYS_SORTABLE, "")))
 
     def validate(self, patch: Any, current: Mapping[str, Any] | None = None) -> Validated:
         """The record after a merge patch (RFC 7396) on ``current``, or a new one. Raises PluginFailed."""
@@ -148,7 +149,8 @@ class Shape:
             for name in self._required_texts
             if merged[name] != present.get(name) and not is_visible(merged[name])
         ]
-        before = {name: value for name, value in current.items() if name != EXTERNAL_ID}
+        before = dict(current)
+        before.pop(EXTERNAL_ID, None)
         if self._rules.completes:
             record, merged = self._rules.completed(merged, before)
             if not is_visible(merged["name"] or "") and not any(finding.pointer == "/name" for finding in findings):
@@ -158,17 +160,13 @@ class Shape:
 
     def body(self, id: str, content: Content, stamps: Stamps) -> bytes:  # noqa: A002 -- the wire's word
         """The text of a record."""
-        members: dict[str, Any] = {"id": id, EXTERNAL_ID: content.external_id}
-        for member in self._members:
-            members[member.name] = getattr(content.record, member.attribute)
-        for name in OWNED_LAST:
-            members[name] = getattr(stamps, name)
-        return msgspec.json.encode(members)
+        owned = {"id": id, EXTERNAL_ID: content.external_id}
+        return msgspec.json.encode(owned | self._values(content.record) | msgspec.structs.asdict(stamps))
 
     def put(self, id: str, content: Content, stamps: Stamps) -> Put:  # noqa: A002 -- the wire's word
         """The record as a document with its indexes."""
-        record, moments = content.record, {name: getattr(stamps, name) for name in ALWAYS_SORTABLE}
-        indexes = self._indexes(lambda member: getattr(record, member.attribute), content.external_id, moments)
+        moments = {name: getattr(stamps, name) for name in ALWAYS_SORTABLE}
+        indexes = self._indexes(self._values(content.record), content.external_id, moments)
         body = self.body(id, content, stamps)
         if stamps.archived_at is None:
             return Put(self.collection, id, body, indexes)
@@ -190,7 +188,7 @@ class Shape:
         members = self._rules.upgraded(stored.writable, schema)
         if members is None:
             moments = {name: getattr(stored.stamps, name) for name in ALWAYS_SORTABLE}
-            indexes = self._indexes(lambda _: None, external_id, moments)
+            indexes = self._indexes({}, external_id, moments)
             found = {name: value for name, value in indexes.items() if not name.startswith(SCHEMA)}
             return body, found | {f"{SCHEMA}{schema}": None}  # its own, for the version that can read it
         record = as_stored(members, self.record_type.RECORD)
@@ -203,10 +201,10 @@ class Shape:
             body = msgspec.json.encode(record | stamps)
             record |= stamps
         moments = {name: record[name] for name in ALWAYS_SORTABLE}
-        return body, self._indexes(lambda member: record.get(member.name), record.get(EXTERNAL_ID), moments)
+        return body, self._indexes(record, record.get(EXTERNAL_ID), moments)
 
     def _indexes(
-        self, value_of: Callable[[Member], Any], external_id: str | None, moments: Mapping[str, str]
+        self, values: Mapping[str, Any], external_id: str | None, moments: Mapping[str, str]
     ) -> dict[str, IndexValue]:
         indexes: dict[str, IndexValue] = {_MOMENTS[name]: moment for name, moment in moments.items()}
         indexes[EXTERNAL_ID] = external_id
@@ -215,12 +213,12 @@ class Shape:
                 None  # the schema is in the name: it is all that a store shows
             )
         for member in self._indexed:
-            value = value_of(member)
+            value = values.get(member.name)
             indexes[member.name] = member.indexed(value)
             if member.name in self._ordered:
                 indexes[member.name + ORDER] = member.ordered(value)
         if self._searched:
-            texts = [(text, member.kind) for member in self._searched for text in _texts(value_of(member))]
+            texts = [(text, member.kind) for member in self._searched for text in _texts(values.get(member.name))]
             phones = (text for text, kind in texts if kind == "phone")
             indexes[SEARCH] = search_values((text for text, _ in texts), phones)
         return indexes
@@ -239,18 +237,22 @@ class Shape:
         """The members that a new content changes, to the innermost one."""
         if content.external_id != stored.writable[EXTERNAL_ID]:
             yield Change(step(EXTERNAL_ID), stored.writable[EXTERNAL_ID], content.external_id)
-        for member in self._members:
-            before = stored.writable.get(member.name)
-            after = getattr(content.record, member.attribute)
-            if before is after or (isinstance(before, str) and before == after):
+        before = stored.writable
+        for name, after in self._values(content.record).items():
+            was = before.get(name)
+            if was is after or (isinstance(was, str) and was == after):
                 continue
-            yield from differences(before, msgspec.to_builtins(after), step(member.name))
+            yield from differences(was, msgspec.to_builtins(after), step(name))
+
+    def _values(self, record: Any) -> dict[str, Any]:
+        """The values of a record's members, by their names in JSON."""
+        return dict(zip(self._names, msgspec.structs.astuple(record), strict=True))
 
     def parse(self, body: bytes) -> StoredRecord:
         """Parse a stored record."""
         members: dict[str, Any] = msgspec.json.decode(body)
         id_ = members.pop("id")
-        stamps = Stamps(*(members.pop(name, None) for name in OWNED_LAST))
+        stamps = Stamps(*map(members.pop, OWNED_LAST, repeat(None)))
         return StoredRecord(id_, body, members, stamps)
 
     def unique_values(self, writable: Mapping[str, Any]) -> dict[str, IndexValue]:

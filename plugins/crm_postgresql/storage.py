@@ -59,13 +59,11 @@ class PostgreSQLBackend(PostgreSQLTenants):
         self, tenant: str, seen: int | None, claims: Sequence[tuple[str, str]]
     ) -> tuple[View, list[bytes | None]]:
         key = await self._ready(tenant)
-        with self._known(tenant):
-            return await self._on.reads.view(key, seen, claims)
+        return await self._of(tenant, self._on.reads.view(key, seen, claims))
 
     async def get(self, tenant: str, collection: str, id: str) -> Read:  # noqa: A002 -- the interface's word
         key = await self._ready(tenant)
-        with self._known(tenant):
-            return await self._on.reads.get(key, collection, id)
+        return await self._of(tenant, self._on.reads.get(key, collection, id))
 
     async def find(self, tenant: str, collection: str, index: str, value: IndexValue) -> Read:
         key = key_of(value[0] if isinstance(value, tuple) else value)
@@ -74,8 +72,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
         key = await self._ready(tenant)
-        with self._known(tenant):
-            return await self._on.pages.get(key, query)
+        return await self._of(tenant, self._on.pages.get(key, query))
 
     async def count(self, tenant: str, collection: str) -> int:
         number: int = (await self._rows("SELECT crm.count(%s, %s)", tenant, collection))[0][0]
@@ -85,8 +82,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
         return tuple(name for (name,) in await self._rows("SELECT crm.collections(%s)", tenant))
 
     async def claim(self, tenant: str, kind: str, key: str) -> bytes | None:
-        with self._known(tenant):
-            return await self._on.reads.claim(self._key(tenant), kind, key)
+        return await self._of(tenant, self._on.reads.claim(self._key(tenant), kind, key))
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
         try:

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.plugin.storage import StorageBackend, StorageContext, StoreState
@@ -20,6 +19,7 @@ from crm_postgresql.options import options_of
 if TYPE_CHECKING:
     from crm_postgresql.connected import Connected
 
+T = TypeVar("T")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -64,16 +64,14 @@ class PostgreSQLTenants(StorageBackend):
         """The key of a tenant whose documents have the indexes of this version. Raises as ``Database.rows``."""
         key = self._key(tenant)
         if tenant not in self._indexed:
-            with self._known(tenant):
-                await self._on.index(key)
+            await self._of(tenant, self._on.index(key))
             self._indexed.add(tenant)
         return key
 
-    @contextmanager
-    def _known(self, tenant: str) -> Iterator[None]:
-        """Forget a tenant that turns out to be unknown."""
+    async def _of(self, tenant: str, asked: Awaitable[T]) -> T:
+        """The answer of a tenant, which is forgotten if it turns out to be unknown."""
         try:
-            yield
+            return await asked
         except UnknownTenant:
             self._names.discard(tenant)
             self._indexed.discard(tenant)
@@ -81,8 +79,7 @@ class PostgreSQLTenants(StorageBackend):
 
     async def _rows(self, query: str, tenant: str, *arguments: Any) -> list[tuple[Any, ...]]:
         key = await self._ready(tenant)
-        with self._known(tenant):
-            return await self._on.database.rows(query, (key, *arguments))
+        return await self._of(tenant, self._on.database.rows(query, (key, *arguments)))
 
     async def _answer(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Rows of a query that no request makes. Raises StorageUnavailable, which says why to operators."""

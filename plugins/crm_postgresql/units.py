@@ -62,7 +62,7 @@ def encoded(unit: Unit) -> EncodedUnit:
         return EncodedUnit(_encode(members))
     reads = []
     for each in unit.expect:
-        if isinstance(each, IndexFree | CountBelow):
+        if isinstance(each, (IndexFree, CountBelow)):
             return EncodedUnit(_encode(members))
         if not isinstance(each, WorkspaceAt):
             reads.append((each.collection, each.id))

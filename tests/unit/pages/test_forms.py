@@ -217,7 +217,7 @@ def test_errors_are_sentences_about_the_label(finding: Finding, values: dict[str
 @pytest.mark.parametrize("text", ["9" * 5000, "3.5", "--3"])
 def test_a_text_that_is_no_whole_number_stays_text(text: str) -> None:
     """The type of the member refuses it at its field; the server does not fail."""
-    guests = Member(name="guests", attribute="guests", label="Guests", kind="integer", type=int)
+    guests = Member(name="guests", label="Guests", kind="integer", type=int)
     assert read(guests, text, FORMATS).value == text
     assert read(guests, "-3", FORMATS).value == -3
 
