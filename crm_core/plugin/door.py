@@ -1,7 +1,8 @@
 """The one door to plugin code: each call through it is timed, and its result checked, before the core trusts it.
 
-A call that raises (SystemExit too) or returns something else than its interface promises becomes PluginFailed, which
-names the plugin and the hook. Calls that take long are counted, and logged by plugin and hook.
+A call that raises (SystemExit and CancelledError too, only Ctrl+C passes) or returns something else than its interface
+promises becomes PluginFailed, which names the plugin and the hook. Calls that take long are counted, and logged by
+plugin and hook.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ SLOW: Final = 0.05
 
 MOST_ITEMS: Final = 1000
 """Warnings that one call may return, and findings that are read of a call that refuses."""
+
+MOST_TEXT: Final = 2000
+"""Characters of a message; a longer one, such as one that quotes its input, is cut."""
 
 _FRESH: Final = 0.01  # seconds for which a reading of the clock of CPU is good: it is a system call
 _DEEPEST: Final = 64
@@ -82,7 +86,9 @@ class Door:
             raise
         except PluginFailed:  # of another plugin, which this one called through its context
             raise
-        except (Exception, SystemExit) as error:  # foreign code may raise anything; it is named
+        except KeyboardInterrupt:  # someone ends a command
+            raise
+        except BaseException as error:  # foreign code may raise anything, such as CancelledError; it is named
             if self._on_failure is not None:
                 self._on_failure(plugin, hook, error)
             raise PluginFailed(
@@ -120,12 +126,14 @@ def findings(value: Any) -> list[Finding]:
 
 def _finding(value: Any) -> Finding:
     finding = exactly(value, Finding)
-    pointer(finding.pointer)
-    text(finding.code)
-    text(finding.message)
+    at, code, message = pointer(finding.pointer), text(finding.code), text(finding.message)
     exactly(finding.warning, bool)
     exactly(finding.from_catalog, bool)
-    return finding
+    if len(message) > MOST_TEXT:
+        message = f"{message[: MOST_TEXT - 1]}\u2026"
+    if at is finding.pointer and code is finding.code and message is finding.message:
+        return finding
+    return msgspec.structs.replace(finding, pointer=at, code=code, message=message)
 
 
 def named_keys(value: Any) -> list[tuple[str, str]]:
@@ -141,8 +149,10 @@ def exactly(value: Any, expected: type[T]) -> T:
 
 
 def text(value: Any) -> str:
-    """A text without lone surrogates, which UTF-8 does not have."""
+    """A text without lone surrogates, which UTF-8 does not have; of a subclass its plain text."""
     found = exactly(value, str)
+    if type(found) is not str:
+        found = str.__str__(found)
     if not found.isascii():
         found.encode()
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from itertools import count
@@ -83,6 +84,41 @@ def test_a_right_result_passes_as_a_copy() -> None:
     assert found == {"word": ["a"]}
     choice = Entitlements(modules={"deals": ModuleChoice(enabled=False)})
     assert called(choice, lambda value: door.instance(value, Entitlements)) == choice
+
+
+class Lazy(str):
+    """A text as libraries for translations and markup return it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise AssertionError
+
+
+def test_the_texts_of_findings_are_plain_and_short() -> None:
+    """A subclass of str, which JSON encoders refuse, is made a str; a message of megabytes is cut."""
+    (found,) = called([Finding(Lazy("/title"), Lazy("wrong"), Lazy("Wrong."))], door.findings)
+    assert found == Finding("/title", "wrong", "Wrong.")
+    assert {type(each) for each in (found.pointer, found.code, found.message)} == {str}
+    (long,) = called([Finding("/title", "wrong", "x" * 1_000_000)], door.findings)
+    assert len(long.message) == door.MOST_TEXT
+
+
+class Ended(BaseException):
+    """Such as the time limits of some libraries."""
+
+
+@pytest.mark.parametrize("raised", [SystemExit, GeneratorExit, asyncio.CancelledError, Ended])
+def test_what_no_one_catches_is_plugin_failed(raised: type[BaseException]) -> None:
+    """It names the plugin, and neither ends the process nor leaves a client without an answer."""
+    with pytest.raises(PluginFailed):
+        called(raised(), door.findings)
+
+
+def test_the_end_of_a_command_passes() -> None:
+    """Ctrl+C in the middle of a call ends the command."""
+    with pytest.raises(KeyboardInterrupt):
+        called(KeyboardInterrupt(), door.findings)
 
 
 def test_findings_that_refuse_are_read_as_far_as_anyone_reads_them() -> None:
