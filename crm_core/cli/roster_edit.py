@@ -61,6 +61,15 @@ def has_entry(path: Path, tenant: str) -> bool:
     return found == [True]
 
 
+@contextmanager
+def said_as_well(done: str) -> Iterator[None]:
+    """Make an error of the roster say what was ``done`` before it. Raises SetupError."""
+    try:
+        yield
+    except SetupError as error:
+        raise SetupError([*error.problems, f"{done}: run the command again to finish it"]) from None
+
+
 def require_editable(path: Path) -> None:
     """Raise SetupError if the roster cannot be edited: before a command changes something else."""
     edit_roster(path, lambda _text: None)

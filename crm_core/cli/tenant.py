@@ -72,7 +72,7 @@ def _names_in(file: str) -> list[str]:
 @json_option
 def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool) -> None:
     """Remove a tenant with its entry in keys.yaml, after a backup into `backups` next to tenants_dir."""
-    from crm_core.cli.roster_edit import remove_tenant, require_editable
+    from crm_core.cli.roster_edit import remove_tenant, require_editable, said_as_well
 
     roster = config / "keys.yaml"
     require_editable(roster)
@@ -85,7 +85,8 @@ def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool
     done: dict[str, object] = {"tenant": name, "backup": None}
     if there:
         (done,) = stream(config, "tenant.remove", tenant=name, backup=None if backup is None else str(backup))
-    entry = remove_tenant(roster, name)
+    with said_as_well(f"the tenant {name} is removed, and its entry is not"):
+        entry = remove_tenant(roster, name)
     if as_json:
         print_json(done)
         return
@@ -257,12 +258,13 @@ def move(*, name: str, new: str, config: Path, as_json: bool) -> None:
     If it is interrupted, run it again: it does what is left.
     URLs and signatures contain the name: platforms and clients must use the new one from then on.
     """
-    from crm_core.cli.roster_edit import rename_tenant, require_editable
+    from crm_core.cli.roster_edit import rename_tenant, require_editable, said_as_well
 
     roster = config / "keys.yaml"
     require_editable(roster)
     done = perform(config, "store.move", tenant=name, name=new)
-    renamed = rename_tenant(roster, name, new)
+    with said_as_well(f"the tenant is {new} now, and its entry is not"):
+        renamed = rename_tenant(roster, name, new)
     done["in_roster"] |= renamed
     if as_json:
         print_json(done)

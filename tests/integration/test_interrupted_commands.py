@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,3 +118,18 @@ def test_commands_at_the_same_time_wait_for_each_other(box: Box) -> None:
     assert [(process.wait(60), process.communicate()[1]) for process in running] == [(0, b"")] * len(commands)
     expected = [f"client-{number}" for number in range(4)] + [TENANT]
     assert names(box) == (expected, set(expected))
+
+
+def test_a_move_whose_roster_edit_fails_says_what_is_left(box: Box) -> None:
+    """Such as on a full disk, which the store got past: the tenant has its new name, and a second run does the rest."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    box.start()  # the server renames, and this process edits the roster
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        refused = box.crm("tenant", "move", TENANT, "westwind", code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot be written" in refused
+    assert "the tenant is westwind now, and its entry is not: run the command again" in refused
+    box.crm("tenant", "move", TENANT, "westwind")
+    assert names(box) == (["westwind"], {"westwind"})
