@@ -74,7 +74,7 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def one(self, name: str) -> str:
         """The value of a header that must be there once. Raises SignatureMissing, SignatureMalformed."""
-        found = self.all(name)
+        found = [value for header, value in self.headers if header == name]
         if not found:
             raise SignatureMissing(f"The header {name} is missing; send every header of one signature scheme.")
         if len(found) > 1:

@@ -126,8 +126,13 @@ class Shape:
         """The record after a merge patch (RFC 7396) on ``current``, or a new one. Raises PluginFailed."""
         if not isinstance(patch, dict):
             return Validated(None, (Finding("", "wrong_type", "Send the record as a JSON object."),), ())
-        findings = list(self._foreign_members(patch))
-        writable = {name: self._cleaned(name, value) for name, value in patch.items() if name not in self._read_only}
+        members, read_only = self._by_name, self._read_only
+        writable = {
+            name: members[name].cleaned(value) if name in members else value
+            for name, value in patch.items()
+            if name not in read_only
+        }
+        findings = [*self._read_only_members(patch), *unknown_members(writable, self._known)]
         current = current or {}
         present = present_members(current, self._known)
         merged: dict[str, Any] = merge_patch(present, writable)
@@ -271,16 +276,15 @@ class Shape:
             return text or None
         return self.record_type.member(name).sought(text)
 
-    def _cleaned(self, name: str, value: Any) -> Any:
-        return self._by_name[name].cleaned(value) if name in self._by_name else value
-
-    def _foreign_members(self, patch: Mapping[str, Any]) -> Iterator[Finding]:
-        """Read-only and unknown members, also those set to null."""
-        for name in patch:
-            if name in self._read_only:
-                yield Finding(step(name), "read_only_member", f"`{name}` is read-only; leave it out.")
-        writable = {name: value for name, value in patch.items() if name not in self._read_only}
-        yield from unknown_members(writable, self._known)
+    def _read_only_members(self, patch: Mapping[str, Any]) -> list[Finding]:
+        """A finding for each read-only member, also if it is set to null."""
+        if self._read_only.isdisjoint(patch):
+            return []
+        return [
+            Finding(step(name), "read_only_member", f"`{name}` is read-only; leave it out.")
+            for name in patch
+            if name in self._read_only
+        ]
 
 
 def _texts(value: Any) -> list[str]:

@@ -54,7 +54,7 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order."""
-        return tuple(value for header, value in self.headers if header == name)
+        return tuple([value for header, value in self.headers if header == name])
 
     def signed_request(self, instance: str, body: bytes) -> SignedRequest:
         """The request as signature schemes see it."""

@@ -109,8 +109,8 @@ def presented_signature(
 
     Raises SignatureMissing, SignatureMalformed, AmbiguousSignature, SchemeNotAccepted, PluginFailed.
     """
-    present = {name for name, _ in attempt.push.headers}
-    found = [scheme for scheme in registry.schemes.values() if present.intersection(scheme.HEADERS)]
+    present = dict(attempt.push.headers).keys()
+    found = [scheme for scheme in registry.schemes.values() if not present.isdisjoint(scheme.HEADERS)]
     if not found:
         raise SignatureMissing("The request is not signed. Send the headers of one signature scheme.")
     if len(found) > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -23,12 +24,14 @@ SCOPE_KEY: Final = "crm.request"
 
 _CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
+_name_of: Final = itemgetter(0)
+
 Chunks = Callable[[], AsyncIterator[bytes]]
 """Begins to read a body, part by part."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request. Names of ``headers`` are in lower case; ``path`` is ``raw_path`` decoded.
+    """A request. ``names`` are those of ``headers``, in lower case; ``path`` is ``raw_path`` decoded.
 
     ``instance``: the code of the one that is served. ``source``: an address as text, ``unix`` for a socket peer, None
     if it is not known; ``peer``: the other end of the connection. ``scheme`` and ``source`` come from trusted proxies
@@ -42,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     query_string: bytes
     headers: list[tuple[bytes, bytes]]
+    names: frozenset[bytes]
     scheme: str
     peer: str
     source: str | None
@@ -72,10 +76,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def fields(self, name: bytes) -> list[str]:
         """Every value of a header field, in order."""
+        if name not in self.names:
+            return []
         return [value.decode("latin-1").strip(" \t") for field, value in self.headers if field == name]
 
     def field(self, name: bytes) -> str | None:
         """The first value of a header field."""
+        if name not in self.names:
+            return None
         for field, value in self.headers:
             if field == name:
                 return value.decode("latin-1").strip(" \t")
@@ -142,7 +150,8 @@ def request_of(
 ) -> Request:
     """The request of an ASGI scope."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    theirs = [value for name, value in headers if name == b"x-request-id"]
+    names = frozenset(map(_name_of, headers))
+    theirs = [value for name, value in headers if name == b"x-request-id"] if b"x-request-id" in names else []
     good = len(theirs) == 1 and _CLIENT_ID.fullmatch(theirs[0]) is not None
     peer, path = peer_of(scope), scope["path"]
     return Request(
@@ -151,6 +160,7 @@ def request_of(
         path=path,
         query_string=scope["query_string"],
         headers=headers,
+        names=names,
         scheme=scheme_of(scope, peer, proxies),
         peer=peer,
         source=source_of(peer, headers, proxies),

@@ -45,7 +45,7 @@ def text_of(value: str) -> str:
 def keys_of(value: IndexValue) -> list[str]:
     """The keys of an index value: one, or one for each value of a tuple."""
     if isinstance(value, str):
-        return [TEXT + value] if "\x00" not in value and "\x01" not in value else [TEXT + text_of(value)]
+        return [TEXT + text_of(value)]
     if isinstance(value, tuple):
         if "\x00" in (together := "".join(value)) or "\x01" in together:
             value = tuple(map(text_of, value))

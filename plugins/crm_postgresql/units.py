@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import msgspec
 
 from crm_core.model.log import Head, LogEntry, hashed_text
 from crm_core.plugin.unit import (
+    Claim,
     Committed,
     Conflict,
     CountBelow,
@@ -21,12 +22,13 @@ from crm_core.plugin.unit import (
     Unit,
     WorkspaceAt,
 )
-from crm_postgresql.keys import key_of, keys_of
+from crm_postgresql.keys import TEXT, key_of, keys_of
 from crm_postgresql.wire import array_text
 
 _encode = msgspec.json.Encoder().encode
 _SEQ = b'"seq":0'
 _ALONE = {"repeats", "erases"}
+_NO_CLAIMS = {"claims": (), "expires": None, "stamp": None}
 _Place = tuple[str, str]  # collection and id
 
 
@@ -40,22 +42,18 @@ class EncodedUnit(NamedTuple):
 
 def encoded(unit: Unit) -> EncodedUnit:
     """A unit as ``crm.commit`` reads it. Raises ValueError for a value that cannot be stored."""
-    if any(put.collection.startswith("_") for put in unit.puts):
-        raise ValueError("collection names beginning with _ are reserved for the store")
     writes = {(p.collection, p.id) for p in unit.puts}
     stored = {(e.collection, e.id) for e in unit.expect if isinstance(e, DocumentAt) and e.revision}
     members = {
         "now": unit.now,
-        "claims": [(c.kind, c.key, c.evidence.decode(), c.expires, c.stamp, c.subject) for c in unit.claims],
-        "expires": min((c.expires for c in unit.claims if c.expires is not None), default=None),
-        "stamp": min((c.stamp for c in unit.claims if c.stamp is not None), default=None),
-        "expect": [_expectation(each) for each in unit.expect],
+        "expect": list(map(_expectation, unit.expect)),
         "puts": [_put(each, stored) for each in unit.puts],
         "deletes": [(d.collection, d.id) for d in unit.deletes],
         "releases": unit.releases,
-        "entries": [_entry(entry) for entry in unit.entries],
+        "entries": list(map(_entry, unit.entries)),
         "changes": [(c.type, c.id, c.change or "", c.at, _encode(c).decode()) for c in unit.changes],
         "revises": int(unit.revises),
+        **(_claims(unit.claims) if unit.claims else _NO_CLAIMS),
         **_facts(unit, len(writes)),
     }
     if members.keys() & _ALONE or unit.claims or unit.releases or unit.revises:
@@ -68,6 +66,15 @@ def encoded(unit: Unit) -> EncodedUnit:
             reads.append((each.collection, each.id))
     writes.update((d.collection, d.id) for d in unit.deletes)
     return EncodedUnit(_encode(members), frozenset(writes.union(reads)), frozenset(writes))
+
+
+def _claims(claims: Sequence[Claim]) -> dict[str, Any]:
+    """Claims, the time at which the first of them expires, and their lowest stamp."""
+    return {
+        "claims": [(c.kind, c.key, c.evidence.decode(), c.expires, c.stamp, c.subject) for c in claims],
+        "expires": min((c.expires for c in claims if c.expires is not None), default=None),
+        "stamp": min((c.stamp for c in claims if c.stamp is not None), default=None),
+    }
 
 
 def _facts(unit: Unit, documents: int) -> dict[str, bool]:
@@ -100,7 +107,12 @@ def lists(units: Iterable[EncodedUnit]) -> bytes:
 
 def _put(put: Put, stored: set[_Place]) -> tuple[Any, ...]:
     """A put; whether it makes a document or leaves its indexes as they are, as far as can be guessed; their names."""
-    indexes = {name: keys_of(value) for name, value in put.indexes.items()}
+    if put.collection.startswith("_"):
+        raise ValueError("collection names beginning with _ are reserved for the store")
+    indexes = {  # a printable text has nothing that would be written in another way
+        name: [TEXT + value] if isinstance(value, str) and value.isprintable() else keys_of(value)
+        for name, value in put.indexes.items()
+    }
     simple = not put.moved_at and (not indexes or (put.collection, put.id) not in stored)
     return put.collection, put.id, _text(put.body), indexes, put.moved_at, simple, _names(tuple(indexes))
 
