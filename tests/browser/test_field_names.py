@@ -9,18 +9,29 @@ from browser.desk import Desk
 from browser.plugged import Aside, plugged, window
 
 PLUGIN = """
+from typing import Literal
 import msgspec
 from crm_core.plugin import hookimpl
 from crm_core.plugin.record_type import RecordType
 
 class Step(msgspec.Struct, forbid_unknown_fields=True):
     name: str
-    action: str | None = None
+    action: Literal["dial", "write"] | None = None
     submit: str | None = None
+    dataset: str | None = None
+    elements: str | None = None
+    method: str | None = None
+    matches: str | None = None
+    append: str | None = None
+    closest: str | None = None
+    remove: str | None = None
+    inert: str | None = None
+    role: str | None = None
 
 class Steps(RecordType):
     NAME, TITLE, SINGULAR = "steps", "Steps", "Step"
     RECORD = Step
+    FILTERABLE = ("action", "role")
 
 @hookimpl
 def crm_register_record_types():
@@ -39,16 +50,52 @@ def desk(tmp_path_factory: pytest.TempPathFactory, browser: Browser, aside: Asid
 
 
 def test_fields_may_be_named_like_parts_of_a_form(desk: Desk) -> None:
-    """A record type with the members `action` and `submit` is created, and changed where it is shown, as any other."""
+    """A record type with such members is created, and changed where it is shown, as any other."""
     page = desk.page
     desk.go("/steps/new")
     page.fill("#f-name", "Call back")
-    page.fill("#f-action", "Dial")
+    page.select_option("#f-action", "dial")
     page.keyboard.press("Enter")
     page.wait_for_url("**/steps/*-*")
-    page.get_by_role("link", name="Change submit").click()
-    page.fill("#f-submit", "By phone")
-    page.keyboard.press("Enter")
-    expect(page.locator(".toast").last).to_contain_text("Saved as revision 2")
-    expect(page.locator("[data-live=details]")).to_contain_text("By phone")
+    for revision, member in enumerate(("submit", "dataset", "matches", "remove", "method"), 2):
+        page.get_by_role("link", name=f"Change {member}", exact=True).click()
+        page.fill(f"#f-{member}", f"By phone {member}")
+        page.keyboard.press("Enter")
+        expect(page.locator(".toast").last).to_contain_text(f"Saved as revision {revision}")
+        expect(page.locator("[data-live=details]")).to_contain_text(f"By phone {member}")
+    page.get_by_role("link", name="Change elements", exact=True).click()
+    page.fill("#f-elements", "Not saved")
+    page.keyboard.press("Escape")
+    expect(page.locator("form.inplace")).to_have_count(0)
+    assert desk.wrong == []
+
+
+def test_drafts_of_such_fields_come_back(desk: Desk) -> None:
+    """After a reload they are there again, and count as unsaved; a click next to the fields is no error."""
+    page = desk.page
+    desk.go("/steps/new")
+    page.fill("#f-name", "Call back")
+    page.fill("#f-dataset", "typed")
+    page.reload()
+    expect(page.locator("#f-dataset")).to_have_value("typed")
+    assert page.locator("form[data-dirty='changed']").count() == 1
+    page.evaluate("document.getElementById('record').dispatchEvent(new MouseEvent('click', { bubbles: true }))")
+    page.locator("#f-name").press("Enter")
+    page.wait_for_url("**/steps/*-*")
+    desk.go("/steps/new")
+    expect(page.locator("#f-dataset")).to_have_value("")
+    assert [wrong for wrong in desk.wrong if not wrong.startswith("dialog: ")] == []
+
+
+def test_filters_of_such_fields_count_and_apply(desk: Desk) -> None:
+    """A chosen value filters, and in the sheet of a phone it is counted first."""
+    page = desk.page
+    desk.go("/steps")
+    page.locator("#by-action").select_option("dial")
+    page.wait_for_url("**/steps?action=dial")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.get_by_role("button", name="Filters").click()
+    page.locator("#by-action").select_option("write")
+    page.locator("#sheet [data-show]", has_text="0 steps").click()
+    page.wait_for_url("**/steps?action=write")
     assert desk.wrong == []

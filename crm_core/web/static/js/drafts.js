@@ -1,7 +1,7 @@
 // Drafts: typed text that is not saved yet survives a reload, a refused save and a server that is down, in this tab.
 import { _ } from "./language.js";
 import { fitRows } from "./rows.js";
-import { addressOf } from "./swap.js";
+import { addressOf, own } from "./swap.js";
 
 const FIELDS = "input:not([type=hidden], [type=submit]), textarea, select, [data-picker] input[type=hidden]";
 
@@ -12,25 +12,25 @@ export function watchDrafts() {
   document.addEventListener("change", ({ target }) => store(target.closest("form[data-draft]")));
   document.addEventListener("submit", ({ target }) => {
     if (addressOf(target).endsWith("/logout")) sessionStorage.clear();
-    if ("draft" in target.dataset) store(target, true);
+    if ("draft" in own(target).dataset) store(target, true);
   });
   document.addEventListener("click", ({ target }) => {
-    const button = target.closest("[data-discard]");
+    const button = own(target).closest("[data-discard]");
     const form = button?.closest("form[data-draft]");
     if (!form) return;
     sessionStorage.removeItem(key(form));
     if (button.type === "button") {
-      form.dataset.dirty = "";
+      own(form).dataset.dirty = "";
       location.reload();
     }
   });
 }
 
-const key = (form) => `draft ${form.dataset.draft}`;
+const key = (form) => `draft ${own(form).dataset.draft}`;
 
 function store(form, sent = false) {
   if (!form) return;
-  const fields = [...form.querySelectorAll(FIELDS)].filter((field) => field.name);
+  const fields = [...own(form).querySelectorAll(FIELDS)].filter((field) => field.name);
   const values = fields.map((field) => [field.name, field.value, field.checked ?? null]);
   sessionStorage.setItem(key(form), JSON.stringify({ values, sent }));
 }
@@ -47,7 +47,7 @@ function restore(form) {
   const draft = JSON.parse(sessionStorage.getItem(key(form)) ?? "null");
   if (!draft) return;
   fitRows(form, draft.values.map(([name]) => name));
-  const fields = [...form.querySelectorAll(FIELDS)].filter((field) => field.name);
+  const fields = [...own(form).querySelectorAll(FIELDS)].filter((field) => field.name);
   let changed = false;
   fields.forEach((field, at) => {
     const [name, value, checked] = draft.values[at] ?? [];
@@ -56,9 +56,9 @@ function restore(form) {
     if (["checkbox", "radio"].includes(field.type)) field.checked = checked;
     else field.value = value;
   });
-  const note = form.querySelector("[data-draft-note]");
+  const note = own(form).querySelector("[data-draft-note]");
   if (changed && note) note.textContent = _("Your text from before is back.");
-  const discard = form.querySelector("button[data-discard]");
+  const discard = own(form).querySelector("button[data-discard]");
   if (changed && discard) discard.hidden = false;
-  if (changed && form.dataset.dirty !== undefined) form.dataset.dirty = "changed";
+  if (changed && own(form).dataset.dirty !== undefined) own(form).dataset.dirty = "changed";
 }

@@ -1,17 +1,17 @@
 // Filters of lists: with a script they apply when one is changed; in the sheet of a phone its button counts first.
 import { _ } from "./language.js";
-import { fetchPage } from "./swap.js";
+import { addressOf, fetchPage, own } from "./swap.js";
 
 export function watchFilters() {
   const form = document.querySelector("form[role=search]");
   if (!form) return;
-  form.addEventListener("change", ({ target }) => {
+  own(form).addEventListener("change", ({ target }) => {
     if (target.matches(".search input, [role=combobox]")) return; // Enter searches; a picker says when one is chosen
     if (document.querySelector("#sheet:popover-open")) count(form);
-    else form.requestSubmit();
+    else own(form).requestSubmit();
   });
   // The address has only what filters.
-  form.addEventListener("formdata", ({ formData }) => {
+  own(form).addEventListener("formdata", ({ formData }) => {
     for (const [name, value] of [...formData]) if (!value) formData.delete(name);
   });
   document.querySelector("[data-columns]")?.addEventListener("submit", (event) => {
@@ -26,11 +26,13 @@ export function watchFilters() {
   });
 }
 
+let latest = null;
+
 // The number of records that the chosen filters find, on the button that applies them.
 async function count(form) {
-  const asked = (form.asked = {});
+  const asked = (latest = {});
   const query = new URLSearchParams(new FormData(form));
-  const { ok, page } = await fetchPage(`${form.action.split("?")[0]}?${query}`).catch(() => ({ ok: false }));
-  const label = form.querySelector("[data-show]");
-  if (ok && asked === form.asked) label.textContent = _("Show {matching}", { matching: page.querySelector("[data-matches]").dataset.matches });
+  const { ok, page } = await fetchPage(`${addressOf(form).split("?")[0]}?${query}`).catch(() => ({ ok: false }));
+  const label = own(form).querySelector("[data-show]");
+  if (ok && asked === latest) label.textContent = _("Show {matching}", { matching: page.querySelector("[data-matches]").dataset.matches });
 }

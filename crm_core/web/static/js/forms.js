@@ -1,17 +1,17 @@
 // Forms: one click sends once, leaving with unsaved text asks first, the first invalid field has the focus.
 import { _ } from "./language.js";
-import { addressOf, fetchPage, send, swapParts } from "./swap.js";
+import { addressOf, fetchPage, own, swapParts } from "./swap.js";
 import { show, strong, icon, toast } from "./parts.js";
 
 export function watchForms() {
   document.addEventListener("submit", submitted);
   document.addEventListener("change", (event) => {
-    if ("submit" in event.target.dataset) event.target.form.requestSubmit();
+    if ("submit" in event.target.dataset) own(event.target.form).requestSubmit();
     // Later: a sentence that appears between press and release would move the button away from under the pointer.
     setTimeout(() => check(event.target), 250);
   });
   document.addEventListener("keydown", ({ target, key, ctrlKey, metaKey }) => {
-    if (key === "Enter" && (ctrlKey || metaKey) && target.matches("textarea")) target.form?.requestSubmit();
+    if (key === "Enter" && (ctrlKey || metaKey) && target.matches("textarea") && target.form) own(target.form).requestSubmit();
   });
   document.addEventListener("input", dirty);
   document.addEventListener("input", echo);
@@ -24,23 +24,24 @@ export function watchForms() {
 }
 
 function submitted(event) {
-  const form = event.target;
+  const target = event.target;
+  const form = own(target);
   const button = event.submitter;
   if (form.method === "dialog" || event.defaultPrevented) return;
   if (button?.getAttribute("aria-busy") === "true") return event.preventDefault();
   if (form.dataset.dirty) form.dataset.dirty = "";
   if (form.matches("[data-swap-post]") || form.querySelector("[data-submit]:is(input)")) {
     event.preventDefault();
-    return post(form, button);
+    return post(target, button);
   }
   if ("unsaved" in form.dataset && !form.elements.csrf.value) {
     event.preventDefault();
-    return again(form);
+    return again(target);
   }
   if ("steps" in form.dataset && !("plain" in (button?.dataset ?? {}))) {
     event.preventDefault();
     busy(button);
-    return steps(form, button);
+    return steps(target, button);
   }
   if (button?.dataset.busy) busy(button);
 }
@@ -49,7 +50,7 @@ function submitted(event) {
 export async function post(form, button = null) {
   const data = new URLSearchParams(new FormData(form));
   if (button?.name) data.set(button.name, button.value);
-  (button ?? form).closest("[popover]")?.hidePopover();
+  (button ?? own(form)).closest("[popover]")?.hidePopover();
   try {
     const { ok, page } = await fetchPage(button?.getAttribute("formaction") ?? addressOf(form), { method: "POST", body: data });
     const confirmation = page.querySelector(".toasts [data-toast]");
@@ -72,8 +73,8 @@ export async function post(form, button = null) {
 async function again(form) {
   const { ok, redirected, page } = await fetchPage(`${document.body.dataset.root}/frame`).catch(() => ({ ok: false }));
   if (!ok || redirected) return toast(_("Sign in in a new tab first."), "info");
-  form.elements.csrf.value = page.querySelector("[name=csrf]").value;
-  send(form);
+  own(form).elements.csrf.value = page.querySelector("[name=csrf]").value;
+  own(form).submit();
 }
 
 // Says what the page of a refusal says; without one, that there was no answer.
@@ -107,8 +108,8 @@ function free(button) {
 function dirty(event) {
   const form = event.target.closest("form[data-dirty]");
   if (!form) return;
-  form.dataset.dirty = "changed";
-  form.querySelector("[data-dirty-note]")?.removeAttribute("hidden");
+  own(form).dataset.dirty = "changed";
+  own(form).querySelector("[data-dirty-note]")?.removeAttribute("hidden");
 }
 
 // The server reads numbers and dates by the workspace's locale; its reading appears below the field.
@@ -120,8 +121,8 @@ function echo({ target }) {
   target.echoTimer = setTimeout(async () => {
     const output = target.closest(".field").querySelector("[data-echo]");
     const typed = target.value;
-    const query = new URLSearchParams({ field: target.name, text: typed, currency: form.elements.currency?.value || "" });
-    const answer = typed.trim() ? await fetch(`${form.dataset.path}/reading?${query}`).catch(() => null) : null;
+    const query = new URLSearchParams({ field: target.name, text: typed, currency: own(form).elements.currency?.value || "" });
+    const answer = typed.trim() ? await fetch(`${own(form).dataset.path}/reading?${query}`).catch(() => null) : null;
     if (typed === target.value) output.textContent = answer?.ok ? (await answer.json()).text : "";
   }, 500);
 }
@@ -156,13 +157,13 @@ function check(input) {
 
 // Long work, such as a test email: the response has a line for each step, sent when the step is done.
 async function steps(form, button) {
-  const result = form.querySelector("[data-result]");
+  const result = own(form).querySelector("[data-result]");
   const stop = new AbortController();
   const stopped = ({ target }) => { if (target.closest("[data-stop]")) stop.abort(); };
-  form.addEventListener("click", stopped);
+  own(form).addEventListener("click", stopped);
   const url = button?.getAttribute("formaction") ?? addressOf(form);
   const data = new FormData(form);
-  const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
+  const body = own(form).enctype === "multipart/form-data" ? data : new URLSearchParams(data);
   try {
     const answer = await fetch(url, { method: "POST", body, headers: { Accept: "application/x-ndjson" }, signal: stop.signal });
     if (!answer.headers.get("Content-Type")?.startsWith("application/x-ndjson")) return showPage(await answer.text());
@@ -181,7 +182,7 @@ async function steps(form, button) {
     else toast(_("The connection broke. Reload the page to see how far it came."), "bad");
     result.querySelector("[data-stop]")?.remove();
   } finally {
-    form.removeEventListener("click", stopped);
+    own(form).removeEventListener("click", stopped);
     if (button) free(button);
   }
 }

@@ -3,23 +3,23 @@ import { _ } from "./language.js";
 import { refused } from "./forms.js";
 import { refreshPage } from "./live.js";
 import { show } from "./parts.js";
-import { addressOf, fetchPage, send, swapParts } from "./swap.js";
+import { addressOf, fetchPage, own, swapParts } from "./swap.js";
 
 const FORM = "form.inplace";
 const main = () => document.getElementById("main");
 
 export function watchPens() {
   document.addEventListener("click", (event) => {
-    const pen = event.target.closest("a.pen");
-    if (event.target.closest("[data-keep-value]")) cancel(event.target.closest(FORM));
+    const pen = own(event.target).closest("a.pen");
+    if (own(event.target).closest("[data-keep-value]")) cancel(own(event.target).closest(FORM));
     if (!pen || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     open(pen);
   });
-  document.addEventListener("submit", (event) => { if (event.target.matches(FORM)) save(event); });
+  document.addEventListener("submit", (event) => { if (own(event.target).matches(FORM)) save(event); });
   document.addEventListener("keydown", ({ key, target }) => {
     const form = target.closest?.(FORM);
-    if (!form || form.inert || key !== "Escape" || target.getAttribute("aria-expanded") === "true") return; // a list closes first
+    if (!form || own(form).inert || key !== "Escape" || target.getAttribute("aria-expanded") === "true") return; // a list closes first
     cancel(form);
   }, true);
 }
@@ -36,11 +36,11 @@ async function open(pen) {
   document.querySelectorAll(FORM).forEach(close);
   const form = document.importNode(fetched, true);
   const rest = Object.assign(document.createElement("div"), { hidden: true });
-  rest.append(...form.childNodes); // with the button that the Enter key takes
-  form.append(rest, fieldOf(rest, name), buttons());
-  form.className = "inplace";
-  form.removeAttribute("id");
-  delete form.dataset.draft;
+  rest.append(...own(form).childNodes); // with the button that the Enter key takes
+  own(form).append(rest, fieldOf(rest, name), buttons());
+  own(form).className = "inplace";
+  own(form).removeAttribute("id");
+  delete own(form).dataset.draft;
   mark(row, true);
   row.querySelector("dd").append(form);
   main().dataset.editing = "";
@@ -51,14 +51,14 @@ async function open(pen) {
 async function save(event) {
   event.preventDefault();
   const form = event.target;
-  if (form.inert) return; // it is being saved
-  const name = form.closest("[data-field]").dataset.field;
+  if (own(form).inert) return; // it is being saved
+  const name = own(form).closest("[data-field]").dataset.field;
   const body = new URLSearchParams(new FormData(form));
   if (event.submitter?.name) body.set(event.submitter.name, event.submitter.value);
-  form.inert = true;
+  own(form).inert = true;
   delete main().dataset.editing; // the change that the stream reports is this one
   const { ok, status, page } = await fetchPage(addressOf(form), { method: "POST", body }).catch(() => ({}));
-  form.inert = false;
+  own(form).inert = false;
   if (!page || status >= 500) {
     main().dataset.editing = "";
     refused(page);
@@ -79,13 +79,13 @@ async function save(event) {
     main().dataset.editing = "";
     return input(form).focus();
   }
-  form.dataset.dirty = "";
-  send(form); // a conflict, or a refusal of the whole: its page shows what was typed
+  own(form).dataset.dirty = "";
+  own(form).submit(); // a conflict, or a refusal of the whole: its page shows what was typed
 }
 
 // Text that is typed, or being saved, stays open when another pen is clicked.
 function isNeeded(form) {
-  const needed = Boolean(form?.dataset.dirty || form?.inert);
+  const needed = Boolean(form && (own(form).dataset.dirty || own(form).inert));
   if (needed) input(form).focus();
   return needed;
 }
@@ -97,8 +97,8 @@ function cancel(form) {
 
 function close(form) {
   document.querySelectorAll("[data-refused], [data-meanwhile]").forEach((notice) => notice.remove());
-  const row = form.closest("[data-field]");
-  form.remove();
+  const row = own(form).closest("[data-field]");
+  own(form).remove();
   mark(row, false);
   delete main().dataset.editing;
   row.querySelector(".pen").focus();
@@ -111,12 +111,12 @@ function mark(row, editing) {
 
 // The field of a member; of an object, all of its fields.
 function fieldOf(parent, name) {
-  const found = parent.querySelector(`[name="${name}"], [name^="${name}."]`);
+  const found = own(parent).querySelector(`[name="${name}"], [name^="${name}."]`);
   return found?.closest("fieldset") ?? found?.closest(".field");
 }
 
 function input(form) {
-  return form.querySelector(":scope > :not([hidden]) :is(.in, input:not([type=hidden]))");
+  return own(form).querySelector(":scope > :not([hidden]) :is(.in, input:not([type=hidden]))");
 }
 
 function buttons() {

@@ -1,21 +1,21 @@
 // Small parts: toasts, dialogs, copying, the section in view.
 
 import { _ } from "./language.js";
-import { fetchPage } from "./swap.js";
+import { fetchPage, own } from "./swap.js";
 
 const TOAST_SECONDS = 6;
 const UNDO_SECONDS = 10;
 
 export function watchParts() {
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("button");
+    const button = own(event.target).closest("button");
     if (!button) return;
     if (button.dataset.opens) document.getElementById(button.dataset.opens)?.showModal();
     if (button.dataset.copy) copy(button);
     if ("close" in button.dataset) button.closest("[data-toast]")?.remove();
   });
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-older]");
+    const link = own(event.target).closest("a[data-older]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     older(link);

@@ -1,5 +1,6 @@
 // Pickers: a combobox (ARIA 1.2) that searches on the server; the form sends the id of what was chosen.
 import { _, ngettext } from "./language.js";
+import { own } from "./swap.js";
 
 const WAIT = 150;
 
@@ -8,18 +9,18 @@ export function watchPickers() {
   document.addEventListener("keydown", (event) => { if (of(event.target)) key(of(event.target), event); });
   document.addEventListener("focusout", (event) => { if (of(event.target)) open(of(event.target), false); });
   document.addEventListener("pointerdown", (event) => {
-    const option = event.target.closest("[data-picker] [role=option]");
-    if (event.target.closest("[data-picker] :is(.options, .tools)")) event.preventDefault(); // the input keeps the focus
+    const option = own(event.target).closest("[data-picker] [role=option]");
+    if (own(event.target).closest("[data-picker] :is(.options, .tools)")) event.preventDefault(); // the input keeps the focus
     if (option) choose(of(option), option);
   });
   // The address of a list needs the values only.
   document.addEventListener("formdata", ({ target, formData }) => {
-    if (target.role === "search") [...formData.keys()].filter((name) => name.endsWith(":text")).forEach((name) => {
+    if (own(target).role === "search") [...formData.keys()].filter((name) => name.endsWith(":text")).forEach((name) => {
       if (formData.get(name.slice(0, -5)) || !formData.get(name)) formData.delete(name);
     });
   });
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-picker] .tools button");
+    const button = own(event.target).closest("[data-picker] .tools button");
     if (!button) return;
     const picker = of(button);
     if (!picker) return;
@@ -55,7 +56,7 @@ function typed(picker) {
 // The last search wins: an answer to an earlier one is dropped.
 async function search(picker, text) {
   const asked = (picker.box.asked = {});
-  const path = picker.box.closest("[data-path]").dataset.path;
+  const path = own(picker.box.closest("[data-path]")).dataset.path;
   const query = new URLSearchParams({ field: picker.box.dataset.picker, q: text });
   const slow = setTimeout(() => asked === picker.box.asked && list(picker, [note(_("Searching"))]), 300);
   const answer = await fetch(`${path}/choices?${query}`).then((found) => (found.ok ? found.json() : null)).catch(() => null);
@@ -156,11 +157,11 @@ function create(picker, { create: singular, fields, text }) {
   form.append(heading, problem, ...fields.map(([name, label]) => field(name, label, name === "name" ? text : "")), buttons(singular));
   dialog.append(form);
   dialog.addEventListener("close", () => { dialog.remove(); picker.input.focus(); });
-  form.addEventListener("submit", async (event) => {
+  own(form).addEventListener("submit", async (event) => {
     if (event.submitter?.value === "cancel") return;
     event.preventDefault();
     const body = new URLSearchParams(new FormData(form));
-    body.set("csrf", picker.box.closest("form").elements.csrf.value);
+    body.set("csrf", own(picker.box.closest("form")).elements.csrf.value);
     const answer = await fetch(`${document.body.dataset.root}/${picker.box.dataset.refers}/quick`, { method: "POST", body }).catch(() => null);
     const made = await answer?.json().catch(() => null);
     if (!answer?.ok) return void (problem.textContent = made?.errors ? Object.values(made.errors).join(" ") : _("It was not created. Try again."));

@@ -1,7 +1,9 @@
 // Rows of a form: added and removed in place. Without this script their buttons fetch the form with one row more or less.
+import { own } from "./swap.js";
+
 export function watchRows() {
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-rows] button");
+    const button = own(event.target).closest("[data-rows] button");
     if (!button) return;
     const group = button.closest("[data-rows]");
     if (button.name === "form:add") add(group).querySelector(".in")?.focus();
@@ -14,7 +16,7 @@ export function watchRows() {
 
 // As many rows as a stored draft has.
 export function fitRows(form, names) {
-  for (const group of form.querySelectorAll("[data-rows]")) {
+  for (const group of own(form).querySelectorAll("[data-rows]")) {
     const start = `${group.dataset.rows}.`;
     const count = new Set(names.filter((name) => name.startsWith(start)).map((name) => name.split(".")[1])).size;
     while (rows(group).length < count) add(group);

@@ -1,7 +1,7 @@
 // Selected rows of a list: they survive paging and sorting; another filter clears them and says so.
 import { _ } from "./language.js";
 import { toast } from "./parts.js";
-import { addressOf } from "./swap.js";
+import { addressOf, own } from "./swap.js";
 
 const form = () => document.getElementById("bulk");
 const rows = () => [...document.querySelectorAll("[data-live='rows'] .sel input[name=record]")];
@@ -27,8 +27,8 @@ export function watchSelection() {
     show();
   });
   document.addEventListener("click", ({ target }) => {
-    if (target.closest("[data-select-none]")) clear();
-    if (target.closest("[data-select-line] button")) { everything = !everything; show(); }
+    if (own(target).closest("[data-select-none]")) clear();
+    if (own(target).closest("[data-select-line] button")) { everything = !everything; show(); }
   });
   document.getElementById("bulk-bar").addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
   document.addEventListener("swapped", show);
@@ -47,7 +47,7 @@ const key = () => `selected ${addressOf(form())}`;
 
 // The filters of the list: sorting and paging leave the selection as it is.
 function filterOf() {
-  const query = new URLSearchParams(form().elements.query.value);
+  const query = new URLSearchParams(own(form()).elements.query.value);
   query.delete("sort");
   query.sort();
   return query.toString();
@@ -68,7 +68,7 @@ function clear() {
 function show() {
   const bar = document.getElementById("bulk-bar");
   const line = document.querySelector("[data-select-line]");
-  const { total, matches } = form().dataset;
+  const { total, matches } = own(form()).dataset;
   const here = rows();
   here.forEach((row) => { row.checked = everything || chosen.has(row.value); });
   const selected = here.filter((row) => row.checked).length;

@@ -78,9 +78,15 @@ export async function fetchPage(url, options = {}) {
   return { ok: answer.ok, status: answer.status, url: answer.url, redirected: answer.redirected, page };
 }
 
-// A form's address, and a way to send it: a field named "action" or "submit" hides the form's own.
-export const addressOf = (form) => new URL(form.getAttribute("action") ?? "", location.href).href;
-export const send = (form) => HTMLFormElement.prototype.submit.call(form);
+// What every form has, such as its dataset: a field of that name hides it, and fields are named like members of records.
+export const own = (form) => new Proxy(form, {
+  get(_form, name) {
+    const found = Reflect.get(HTMLFormElement.prototype, name, form);
+    return typeof found === "function" ? found.bind(form) : found;
+  },
+  set: (_form, name, value) => Reflect.set(HTMLFormElement.prototype, name, value, form),
+});
+export const addressOf = (form) => new URL(own(form).getAttribute("action") ?? "", location.href).href;
 
 function adopted(part) {
   return [...part.childNodes].map((node) => document.importNode(node, true));
