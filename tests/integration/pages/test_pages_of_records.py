@@ -246,6 +246,31 @@ def test_a_record_that_is_gone_leads_to_its_list(grace: Visitor) -> None:
     assert "Gone</dd>" in page
 
 
+def test_a_refused_form_names_every_wrong_field_at_once(grace: Visitor) -> None:
+    """A text that was not chosen, an unclear date and values of the wrong kind, of a new deal and of a stored one."""
+    customer = grace.customer(name="Chosen Rowing").rpartition("/")[2]
+    created = grace.post("/deals/new", "/deals/new", name="Trip", customer_id=customer, amount="12.50")
+    deal = "/deals/" + re.findall(r'data-id="([0-9a-f-]{36})"', created)[0]
+    wrong = {
+        "name": "",
+        "customer_id:text": "Nowhere",
+        "amount": "twelve",
+        "closes_on": "31 Nov",
+        "owner:text": "No One",
+    }
+    stored = {
+        "revision": "1",
+        "form:base": html.unescape(re.findall(r'"form:base" value="([^"]*)"', grace.get(f"{deal}/edit"))[0]),
+    }
+    for form, fields in (("/deals/new", wrong), (f"{deal}/edit", {**wrong, **stored, "customer_id": customer})):
+        page = grace.post("/customers", form, 422, **fields)
+        assert "5 fields need attention." in page
+        errors = page.split('class="errors"')[1].partition("</ul>")[0]
+        assert re.findall(r'href="#f-(\w+)"', errors) == ["name", "customer_id", "amount", "closes_on", "owner"]
+    one = grace.post("/customers", "/deals/new", 422, **{"name": "Trip", "customer_id:text": "Nowhere"})
+    assert "1 field needs attention." in one
+
+
 def test_a_limit_is_said_before_the_form_is_filled(box: Box, grace: Visitor) -> None:
     """At the limit the list has no way to the form, the form says so, and a refused save keeps what was typed."""
     grace.customer(name="The last one")

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from crm_core.errors import (
     CrmError,
-    Finding,
     InvalidRecord,
     LimitReached,
     NotUnique,
@@ -26,19 +25,18 @@ from crm_core.plugin.storage import Document
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
 from crm_core.web.pages.browser import Response, request
-from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.doubles import double_notice, double_of, same_value_notice
+from crm_core.web.pages.records.form_errors import patch_of
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
 from crm_core.web.pages.records.forms import RecordForm, Values
 from crm_core.web.pages.records.merging import Merge
 from crm_core.web.pages.records.picking import Picks, resolved, with_shown
 from crm_core.web.pages.records.queries import access_of, document_of, full_text, record_type_of
 from crm_core.web.pages.records.related import next_task
-from crm_core.web.pages.records.sentences import with_article
 from crm_core.web.pages.records.timeline_entries import kind_of, moment_of
 from crm_core.web.pages.records.typed_values import entries_of
 
@@ -95,15 +93,16 @@ async def created(context: PageContext, module: str) -> Response:
     record_type = record_type_of(context, module)
     picks = await resolved(context, record_type, await request.form)
     form = RecordForm.blank(record_type, context.formats).sent(picks.form)
-    if picks.searches or picks.texts:
+    if picks.searches:
         return await _page(context, form, picks=picks)
+    access = access_of(context, module)
     try:
-        data = form.patch()
+        data = patch_of(form, picks.texts, access.shape)
         if _ANYWAY not in picks.form and (double := await double_of(context, record_type, data)):
             return await _page(context, form, problem=double_notice(context, record_type, double))
-        written = await context.services.records.writes.create(access_of(context, module), data, None)
+        written = await context.services.records.writes.create(access, data, None)
     except _KEEPING as error:
-        return await _page(context, form, error=error)
+        return await _page(context, form, error=error, picks=picks)
     following = _back(context, picks.form) or f"{context.root}/{module}/{written.id}"
     text, follow = gettext("{record} created", record=context.one_of(record_type)), ""
     if moment_of(record_type):
@@ -134,14 +133,14 @@ async def edited(context: PageContext, module: str, id: str) -> Response:  # noq
     if sent.needs_choice(stored):
         return await _conflict(context, stored, sent)
     form = replace(stored.sent(picks.form), values=sent.mine)
-    if picks.searches or picks.texts:
+    if picks.searches:
         return await _page(context, form, picks=picks)
     try:
-        return await _saved(context, form, document)
+        return await _saved(context, form, picks, document)
     except RevisionMismatch:  # someone else was quicker by a moment
         return await edited(context, module, id)
     except _KEEPING as error:
-        return await _page(context, form, error=error)
+        return await _page(context, form, error=error, picks=picks)
 
 
 class SentForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,9 +186,10 @@ class SentForm(msgspec.Struct, frozen=True, kw_only=True):
         return self.revision != str(stored.record["revision"]) and stored.values != self.base
 
 
-async def _saved(context: PageContext, form: RecordForm, document: Document) -> Response:
+async def _saved(context: PageContext, form: RecordForm, picks: Picks, document: Document) -> Response:
     access, unchanged = access_of(context, form.type.NAME), Preconditions(etag(document.revision, document.body))
-    written = await context.services.records.writes.update(access, document.id, form.patch(), unchanged)
+    patch = patch_of(form, picks.texts, access.shape, access.shape.parse(document.body).writable)
+    written = await context.services.records.writes.update(access, document.id, patch, unchanged)
     changed = written.revision != document.revision
     confirmation = (
         gettext("Saved as revision {revision}", revision=written.revision)
@@ -218,9 +218,6 @@ async def _page(
     picks: Picks | None = None,
     notice: PageNotice | None = None,
 ) -> Response:
-    if picks and not picks.searches:
-        findings = [Finding(f"/{name}", "not_chosen", _not_chosen(form, name)) for name in picks.texts]
-        error = InvalidRecord(gettext("Choose from the matches."), errors=findings)
     form = await with_shown(context, form.refused(error.errors) if error else form, picks)
     module, singular, record = form.type.NAME, context.singular_of(form.type), form.record
     path = f"{context.root}/{module}"
@@ -253,11 +250,6 @@ async def _page(
     )
     status = error.status if error else 422 if problem else 409 if conflict else 200
     return await page(context, "edit.html", module, view, status)
-
-
-def _not_chosen(form: RecordForm, name: str) -> str:
-    label = within_sentence(form.type.member(name))
-    return gettext("Choose {a_label} from the matches, or clear the field.", a_label=with_article(label))
 
 
 async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> PageNotice:

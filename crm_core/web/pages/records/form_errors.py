@@ -1,0 +1,51 @@
+"""The merge patch of a sent form, or the errors of all of its fields together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from crm_core.errors import Finding, InvalidRecord
+from crm_core.language import gettext
+from crm_core.records.shape import Shape
+from crm_core.web.pages.layout.labels import within_sentence
+from crm_core.web.pages.records.forms import RecordForm
+from crm_core.web.pages.records.sentences import with_article
+
+
+def patch_of(
+    form: RecordForm, texts: Mapping[str, str], shape: Shape, current: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The merge patch of a form. ``texts``: what was typed and not chosen; ``current``: the record, None if it is new.
+
+    Raises:
+        InvalidRecord: a text was not chosen or not clear; with the errors that the other fields have.
+    """
+    findings = [Finding(f"/{name}", "not_chosen", _not_chosen(form, name)) for name in texts]
+    try:
+        patch = form.patch()
+    except InvalidRecord as error:
+        findings += error.errors
+    if not findings:
+        return patch
+    known = {one.pointer for one in findings}
+    rest = shape.validate(_without(form, known).patch(), current)
+    findings += [one for one in rest.findings if one.pointer not in known]
+    raise InvalidRecord(gettext("Some values are not clear."), errors=findings)
+
+
+def _without(form: RecordForm, pointers: set[str]) -> RecordForm:
+    """The form with these fields as the record has them; of rows with an error all of them."""
+    stored, values = form.stored, dict(form.values)
+    names = {pointer.removeprefix("/").replace("/", ".") for pointer in pointers}
+    for name in values:
+        if name in names or any(one.startswith(f"{name}.") for one in names):
+            values[name] = stored.get(name, "")
+    return replace(form, values=values)
+
+
+def _not_chosen(form: RecordForm, name: str) -> str:
+    label = within_sentence(form.type.member(name))
+    return gettext("Choose {a_label} from the matches, or clear the field.", a_label=with_article(label))
