@@ -8,6 +8,7 @@ const FIELDS = "input:not([type=hidden], [type=submit]), textarea, select, [data
 export function watchDrafts() {
   if (document.querySelector(".toasts [data-toast]")) forgetSent();
   document.querySelectorAll("form[data-draft]").forEach(restore);
+  document.querySelectorAll("form[data-reloads]").forEach(reloads);
   document.addEventListener("input", ({ target }) => store(target.closest("form[data-draft]")));
   document.addEventListener("change", ({ target }) => store(target.closest("form[data-draft]")));
   document.addEventListener("submit", ({ target }) => {
@@ -24,6 +25,12 @@ export function watchDrafts() {
       location.reload();
     }
   });
+}
+
+// The page of a refused form counts as one that was opened: Back and Reload do not ask whether to send it again.
+function reloads(form) {
+  if ("draft" in own(form).dataset) store(form);
+  history.replaceState(history.state, "", location.href);
 }
 
 const key = (form) => `draft ${own(form).dataset.draft}`;

@@ -20,7 +20,8 @@ export function watchForms() {
   });
   addEventListener("pageshow", () => document.querySelectorAll("[aria-busy='true']").forEach(free));
   const wrong = document.querySelectorAll("main [aria-invalid='true']");
-  (wrong.length > 1 ? document.querySelector("[data-errors]") ?? wrong[0] : wrong[0] ?? document.querySelector("[data-new] .in"))?.focus();
+  const notice = wrong.length === 1 ? null : document.querySelector("[data-errors]");
+  (notice ?? wrong[0] ?? document.querySelector("[data-new] .in"))?.focus();
 }
 
 function submitted(event) {
@@ -123,7 +124,8 @@ function echo({ target }) {
     const typed = target.value;
     const query = new URLSearchParams({ field: target.name, text: typed, currency: own(form).elements.currency?.value || "" });
     const answer = typed.trim() ? await fetch(`${own(form).dataset.path}/reading?${query}`).catch(() => null) : null;
-    if (typed === target.value) output.textContent = answer?.ok ? (await answer.json()).text : "";
+    const read = answer?.ok && !answer.redirected; // to the sign-in page
+    if (typed === target.value) output.textContent = read ? (await answer.json()).text : "";
   }, 500);
 }
 

@@ -1,0 +1,85 @@
+"""Forms that are refused: where the focus is, and what Reload and Back lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from browser.api import Api
+from browser.desk import Desk, People
+
+pytestmark = pytest.mark.usefixtures("plain")
+Sit = Callable[..., Desk]
+
+
+def test_reload_and_back_do_not_send_a_refused_form_again(sit: Sit, api: Api) -> None:
+    """Reload brings what was typed back; once it is saved, Back leads to an empty form and not to a browser's error."""
+    api.put("customers", "refused-1", name="Known Rowing", email="known@rowing.example")
+    desk = sit(People.agent)
+    desk.expected.add(422)
+    page = desk.page
+    desk.go("/customers")
+    page.get_by_role("link", name="New customer").click()
+    page.get_by_label("Name (required)").fill("Known again")
+    page.get_by_label("Email").fill("no address")
+    page.get_by_role("button", name="Create customer").click()
+    expect(page.get_by_label("Email")).to_be_focused()
+    page.reload()
+    expect(page.get_by_label("Name (required)")).to_have_value("Known again")
+    page.get_by_label("Email").fill("known@rowing.example")
+    page.get_by_role("button", name="Create customer").click()
+    expect(page.locator("[data-errors]")).to_be_focused()
+    page.get_by_role("link", name="Open Known Rowing").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Known Rowing")
+    page.go_back()
+    expect(page.get_by_label("Email")).to_have_value("known@rowing.example")
+    page.get_by_role("button", name="Create customer").click()
+    page.get_by_role("button", name="Save anyway").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Known again")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("New customer")
+    expect(page.get_by_label("Name (required)")).to_have_value("")
+
+
+def test_a_conflict_has_the_focus(sit: Sit, api: Api) -> None:
+    """A keyboard and a screen reader begin at the versions to choose from, not at the top of the page."""
+    record = api.put("customers", "refused-2", name="Twice Rowing", phone="+49 1")
+    desk = sit(People.agent)
+    desk.expected.add(409)
+    page = desk.page
+    desk.go(f"/customers/{record['id']}/edit")
+    page.get_by_label("Phone").fill("+49 2")
+    api.put("customers", "refused-2", phone="+49 3")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("section[data-errors]")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("radio").first).to_be_focused()
+    assert desk.serious() == []
+
+
+def test_a_wrong_password_leaves_no_form_to_send_again(sit: Sit) -> None:
+    """After signing in at the second try, Back leads to a page of the workspace and not to a browser's error."""
+    desk = sit(None)
+    desk.expected.add(401)
+    page = desk.page
+    desk.go("/login")
+    page.get_by_label("Email").fill(People.agent.email)
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    desk.sign_in(People.agent)
+    page.go_back()
+    expect(page).to_have_url(f"{desk.root}/")
+
+
+def test_typing_after_the_session_ended_breaks_no_script(sit: Sit) -> None:
+    """The reading of an amount is then the sign-in page, which is shown as no reading."""
+    desk = sit(People.agent, fresh=True)
+    page = desk.page
+    desk.go("/deals/new")
+    desk.context.clear_cookies()
+    with page.expect_response(lambda answer: "/login" in answer.url):
+        page.get_by_label("Amount").fill("12.50")
+    expect(page.locator(".field:has(#f-amount) [data-echo]")).to_have_text("")
