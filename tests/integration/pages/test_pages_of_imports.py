@@ -99,10 +99,37 @@ def test_an_import_finds_what_rows_refer_to(grace: Visitor) -> None:
     """A deal's customer is named by its name or external id; one that does not exist refuses the row."""
     grace.customer(name="Referred Boats")
     text = "Name,Customer,Amount\nFirst,Referred Boats,1250.50\nSecond,Missing Boats,1\nThird,Referred Boats,many\n"
+    text += 'Fourth,Missing Boats,"1.234"\n'
     page = html.unescape(grace.upload("/deals/import", text).text)
-    assert "1 deal would be created, 0 updated, 2 refused." in page
+    assert "1 deal would be created, 0 updated, 3 refused." in page
+    assert re.search(r"There is no customer “Missing Boats”\. Amount “1\.234”: ", page)  # both errors of the last row
     assert "Customer: There is no customer “Missing Boats”." in page
     assert "Amount “many”: Enter an amount such as" in page
+
+
+@pytest.mark.parametrize("key", ["email", "external_id"])
+def test_a_second_row_of_the_same_record_is_refused(grace: Visitor, key: str) -> None:
+    """It is named with the row that has the value first, also many rows before; nothing is created twice."""
+    rows = [f"{n}@{key[:5]}.example,{key}-{n},Row {n}" for n in range(150)]
+    again = {"email": "0@EMAIL.example,other,Again", "external_id": "again@exter.example,external_id-0,Again"}[key]
+    text = "\n".join(["email,external id,name", *rows, again])
+    fields: dict[str, str | list[str]] = {"field": ["email", "external_id", "name"], "key": key}
+    label = {"email": "Email", "external_id": "External ID"}[key]
+    for action, verb in (("", "would be created"), ("/run", "created")):
+        page = html.unescape(grace.upload(f"/customers/import{action}", text, fields).text)
+        assert f"150 customers {verb}, 0 updated, 1 refused." in page
+        assert f"Row 2 has the same value in “{label}”. Combine both rows." in page
+
+
+def test_an_owner_is_a_colleague_or_one_that_records_have_already(box: Box, grace: Visitor) -> None:
+    """A name that no colleague has refuses its row; a text that another system wrote is exported and imported again."""
+    bearer = box.bearer("customers:write")
+    path = f"/i/eu1/t/{TENANT}/api/v1/customers"
+    assert box.client.post(path, json={"name": "By Team", "owner": "Team North"}, headers=bearer).status_code == 201
+    text = "Name,Owner\nA,alan turing\nB,Alan\nC,Team North\nD,agent@engines.example\n"
+    page = html.unescape(grace.upload("/customers/import", text).text)
+    assert "3 customers would be created, 0 updated, 1 refused." in page
+    assert "Owner: No colleague is named “Alan”. Enter the full name or the email address." in page
 
 
 def test_an_import_requires_the_right_to_create(box: Box, grace: Visitor) -> None:

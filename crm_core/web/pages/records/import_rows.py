@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from crm_core.errors import AccessError, Finding, InvalidParameter, InvalidRecord
-from crm_core.language import gettext, localized, noun
+from crm_core.language import gettext, noun
 from crm_core.model.folded_text import folded
 from crm_core.model.ids import is_id
 from crm_core.model.turns import Turn
@@ -18,7 +18,7 @@ from crm_core.records.batch import Batch
 from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.forms import RecordForm, field_member, leaves
-from crm_core.web.pages.records.import_file import EXTERNAL_ID, ImportFile
+from crm_core.web.pages.records.import_file import EXTERNAL_ID, ImportFile, keys_of
 from crm_core.web.pages.records.queries import access_of, records_of
 from crm_core.web.pages.records.sentences import not_chosen
 
@@ -59,6 +59,8 @@ class RowImport:
         self._key = key
         self._members = dict(leaves(record_type))
         self._found: dict[tuple[str, str], str] = {}
+        self._people: dict[str, list[str]] | None = None
+        self._lines: dict[str, int] = {}  # of the rows so far, by what recognises their records
 
     async def results(self, *, write: bool) -> AsyncIterator[list[RowResult]]:
         """The results of the rows, part by part; without ``write`` those that they would have."""
@@ -80,23 +82,32 @@ class RowImport:
         texts = {field: cell for field, cell in zip(self._fields, cells, strict=True) if field and cell}
         name = texts.get("name", "")
         form = RecordForm(type=self._type, formats=self._context.formats, values=dict.fromkeys(self._members, ""))
+        values, findings = dict[str, str](), list[Finding]()
+        for field, text in texts.items():
+            try:
+                values |= {field: await self._text(field, text)} if field != EXTERNAL_ID else {}
+            except InvalidRecord as error:
+                findings += error.errors
+        form = msgspec.structs.replace(form, values={**form.values, **values})
         try:
-            values = {field: await self._text(field, text) for field, text in texts.items() if field != EXTERNAL_ID}
-            form = msgspec.structs.replace(form, values={**form.values, **values})
             item = form.patch()
             if EXTERNAL_ID in texts:
                 item[EXTERNAL_ID] = texts[EXTERNAL_ID]
-            if self._key not in ("", EXTERNAL_ID) and texts.get(self._key):
-                item |= await self._known(texts[self._key])
+            if recognised := texts.get(self._key):
+                self._require_first(line, recognised)
+                if self._key != EXTERNAL_ID:
+                    item |= await self._known(recognised)
         except InvalidRecord as error:
-            return _Row(line, name, form, message=_sentences(form, error.errors) or localized(error.detail))
+            findings += error.errors
+        if findings:
+            return _Row(line, name, form, message=_sentences(form, findings))
         return _Row(line, name, form, item)
 
     async def _text(self, field: str, text: str) -> str:
         """A cell as its form would have it. Raises InvalidRecord."""
         member = self._members[field]
         if member.is_person:
-            return await self._person(text)
+            return await self._person(member, text)
         if member.reference is not None:
             return await self._reference(member, member.reference, text)
         if member.kind == "choice":
@@ -107,12 +118,48 @@ class RowImport:
             return "true" if folded(text) in _YES else "false"
         return text
 
-    async def _person(self, text: str) -> str:
+    def _require_first(self, line: int, recognised: str) -> None:
+        """Refuse a second row of the same record, which would make two records, or depend on the order of rows."""
+        value = recognised if self._key == EXTERNAL_ID else recognised.casefold()
+        first = self._lines.setdefault(value, line)
+        if first != line:
+            label = next(option.text for option in keys_of(self._type) if option.value == self._key)
+            text = gettext("Row {line} has the same value in “{label}”. Combine both rows.", line=first, label=label)
+            raise not_chosen(self._key, text)
+
+    async def _person(self, member: Member, text: str) -> str:
+        """The email address of a colleague; other texts only if a record has them already, as exports write them."""
         if "@" in text:
             return text
-        if not self._found:
-            self._found |= {("", folded(name)): email for email, name in await self._context.names.colleagues()}
-        return self._found.get(("", folded(text)), text)
+        if self._people is None:
+            self._people = {}
+            for email, name in await self._context.names.colleagues():
+                self._people.setdefault(folded(name), []).append(email)
+        emails = self._people.get(folded(text), ())
+        if len(emails) == 1:
+            return emails[0]
+        if emails:
+            raise not_chosen(
+                member.name, gettext("Several colleagues are named “{text}”. Enter the email address.", text=text)
+            )
+        if (member.name, text) not in self._found:
+            if not await self._is_used(member, text):
+                sentence = gettext(
+                    "No colleague is named “{text}”. Enter the full name or the email address.", text=text
+                )
+                raise not_chosen(member.name, sentence)
+            self._found[member.name, text] = text
+        return text
+
+    async def _is_used(self, member: Member, text: str) -> bool:
+        """Whether a record has this text where a colleague belongs."""
+        if member.name not in self._type.FILTERABLE:
+            return False
+        try:
+            found, _ = await records_of(self._context, self._type.NAME, {member.name: text, "limit": "1"})
+        except (InvalidParameter, AccessError):
+            return False
+        return bool(found)
 
     async def _reference(self, member: Member, record_type: str, text: str) -> str:
         """The id of a record that is named by its id, external id or name."""
