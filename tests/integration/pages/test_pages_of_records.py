@@ -149,6 +149,19 @@ def test_a_typed_owner_is_found_by_name_without_script(grace: Visitor) -> None:
     assert "Also Alan" in page
 
 
+def test_namesakes_differ_without_script_too(grace: Visitor) -> None:
+    """Find lists what distinguishes them; a text that finds nothing is an error of its field."""
+    for city in ("kiel", "mainz"):
+        grace.customer(name="Namesake Rowing", email=f"{city}@namesake.example")
+    fields = {"name": "Trip", "form:find": "customer_id"}
+    page = grace.post("/deals/new", "/deals/new", **fields, **{"customer_id:text": "namesake"})
+    assert "Namesake Rowing · kiel@namesake.example" in page
+    assert "Namesake Rowing · mainz@namesake.example" in page
+    missed = grace.post("/deals/new", "/deals/new", **fields, **{"customer_id:text": "qqq"})
+    assert "Nothing matches “qqq”. Enter another text." in missed
+    assert 'aria-invalid="true"' in missed
+
+
 def test_choices_are_found_by_any_word(grace: Visitor) -> None:
     """The picker's matches have the name and what distinguishes namesakes; me comes first among people."""
     grace.customer(name="Zephyr Sails", email="z@sails.example")

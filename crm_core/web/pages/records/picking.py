@@ -36,6 +36,11 @@ class Match(msgspec.Struct, frozen=True):
     label: str
     about: str = ""
 
+    @property
+    def named(self) -> str:
+        """The text in the list, on one line."""
+        return f"{self.label} · {self.about}" if self.about else self.label
+
 
 class Matches(msgspec.Struct, frozen=True):
     """The matches that are shown, and how many more there are."""
@@ -97,7 +102,7 @@ async def resolved(context: PageContext, record_type: RecordType, form: MultiDic
         resolved[name] = ""
         if typed:
             texts[name] = typed
-            questions[name] = tuple(Option(one.value, one.label) for one in (await _found(context, member, typed)))
+            questions[name] = tuple(Option(one.value, one.named) for one in (await _found(context, member, typed)))
     searches = any(name in ("form:find", ADD, REMOVE) or name.startswith("form:choose:") for name in form)
     return Picks(resolved, texts, questions, searches)
 
@@ -108,7 +113,13 @@ async def with_shown(context: PageContext, form: RecordForm, picks: Picks | None
     for member in form.type.members:
         if is_picked(member) and member.name not in shown and (value := form.values.get(member.name)):
             shown[member.name] = await shown_value(cells, member, value)
-    return replace(form, shown=shown, questions={**form.questions, **(picks.questions if picks else {})})
+    if picks is None:
+        return replace(form, shown=shown)
+    missed = {name: text for name, text in picks.texts.items() if picks.searches and not picks.questions[name]}
+    errors = {
+        name: gettext("Nothing matches “{text}”. Enter another text.", text=text) for name, text in missed.items()
+    }
+    return replace(form, shown=shown, errors={**form.errors, **errors}, questions={**form.questions, **picks.questions})
 
 
 async def shown_value(cells: CellRenderer, member: Member, value: str) -> str:
