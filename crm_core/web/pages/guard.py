@@ -72,6 +72,15 @@ def guarded(site: Site, routes: Iterable[PageRoute]) -> list[GuardedRoute]:
     return [*found, route("GET", TENANT, _to_dashboard)]
 
 
+async def nowhere(site: Site, tenant: str) -> Response:
+    """The page for an address without a page: of the workspace for its users. Raises UnknownTenant."""
+    error = NotFound(gettext_noop("There is no page at this address."))
+    try:
+        return await refusal(await _context(site, tenant), error)
+    except Unauthenticated:
+        return anonymous_refusal(await anonymous_context(site, tenant), error)
+
+
 async def _to_dashboard(**_path: str) -> Response:
     """Add the missing last slash; without scheme and host, which only proxies may know."""
     location = current_request().raw_path.decode("ascii") + "/"

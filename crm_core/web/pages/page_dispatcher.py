@@ -9,17 +9,15 @@ from typing import Final
 from werkzeug.exceptions import HTTPException
 
 from crm_core.errors import CrmError, MalformedRequest, MethodNotAllowed, NotFound, StorageUnavailable, UnknownTenant
-from crm_core.language import gettext, gettext_noop
+from crm_core.language import gettext
 from crm_core.server.problem import PROBLEM
 from crm_core.web.accept import preferred
 from crm_core.web.answers import JSON, Answer, for_head
 from crm_core.web.operations import BASE
-from crm_core.web.pages.anonymous_context import anonymous_context
 from crm_core.web.pages.browser import Response, begin
-from crm_core.web.pages.guard import GuardedRoute
+from crm_core.web.pages.guard import GuardedRoute, nowhere
 from crm_core.web.pages.no_workspace import no_workspace
 from crm_core.web.pages.outage import outage, remembered_file
-from crm_core.web.pages.refusals import anonymous_refusal
 from crm_core.web.pages.site import Site
 from crm_core.web.problems import problem
 from crm_core.web.request import Request
@@ -87,8 +85,7 @@ class PageDispatcher:
             return None
         if found is None:
             return no_workspace(self._site, NotFound())
-        context = await anonymous_context(self._site, found[1])
-        return anonymous_refusal(context, NotFound(gettext_noop("There is no page at this address.")))
+        return await nowhere(self._site, found[1])
 
 
 def _prefers_page(request: Request) -> bool:

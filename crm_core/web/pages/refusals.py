@@ -64,6 +64,7 @@ _NEXT_STEPS: Final[Mapping[str, str]] = {
     "not_found": gettext_noop("The record no longer exists. Copy your input if you need it."),
     "storage_unavailable": gettext_noop("Wait a moment, then save it again."),
 }
+_OF_LISTS: Final = ("invalid_parameter", "unknown_parameter", "invalid_cursor")
 _NO_RECORD: Final = "There is no record with this id."  # as the API says it
 _ONCE_CHANGED: Final = gettext_noop("Once an admin or your platform operator has changed that, save it again.")
 _REASONS: Final[Mapping[str, str]] = {
@@ -80,14 +81,13 @@ async def refusal(context: PageContext, error: CrmError, unsaved: UnsavedInput |
     """The page of a refusal, with its own status and the input that it refused."""
     view, module = _described(context, error, unsaved), ""
     if error.detail == _NO_RECORD:
-        module = current_request().path.removeprefix(f"{context.root}/").partition("/")[0]
-        title = context.title_of(context.services.registry.record_types[module])
-        view = replace(
-            view,
-            text=gettext("This record does not exist, or it has been erased."),
-            listed=PageLink(f"{context.root}/{module}", title),
-            again=False,
-        )
+        text = gettext("This record does not exist, or it has been erased.")
+        view = replace(view, text=text, again=False)
+    if error.detail == _NO_RECORD or error.code in _OF_LISTS:
+        name = current_request().path.removeprefix(f"{context.root}/").partition("/")[0]
+        if record_type := context.services.registry.record_types.get(name):
+            module = name
+            view = replace(view, listed=PageLink(f"{context.root}/{name}", context.title_of(record_type)))
     return await page(context, "refusal.html", module, view, error.status)
 
 

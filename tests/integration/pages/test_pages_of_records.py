@@ -259,7 +259,7 @@ def test_a_record_that_is_gone_leads_to_its_list(grace: Visitor) -> None:
     assert "Gone</dd>" in page
 
 
-def test_a_refused_form_names_every_wrong_field_at_once(grace: Visitor) -> None:
+def test_a_refused_form_names_every_wrong_field(grace: Visitor) -> None:
     """A text that was not chosen, an unclear date and values of the wrong kind, of a new deal and of a stored one."""
     customer = grace.customer(name="Chosen Rowing").rpartition("/")[2]
     created = grace.post("/deals/new", "/deals/new", name="Trip", customer_id=customer, amount="12.50")

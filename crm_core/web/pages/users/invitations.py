@@ -8,7 +8,7 @@ import msgspec
 
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.user import StoredUser
-from crm_core.errors import CrmError, InvalidRecord, LimitReached, PermissionDenied
+from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, PermissionDenied
 from crm_core.language import gettext, localized, using_language
 from crm_core.mail import DeliveryError, Email, MailBrand, invitation, password_reset
 from crm_core.web.pages.browser import Response, request
@@ -54,9 +54,7 @@ async def send_link(context: PageContext, id: str) -> Response:  # noqa: A002 --
 
 
 async def _form(context: PageContext, form: Mapping[str, str], error: CrmError | None) -> Response:
-    errors = (
-        {finding.pointer.removeprefix("/"): localized(finding.message) for finding in error.errors} if error else {}
-    )
+    errors = {one.pointer.removeprefix("/"): _sentence(one) for one in error.errors} if error else {}
     fields = (
         Field(
             name="email", label=gettext("Email"), kind="email", value=form.get("email", ""), required=True,
@@ -73,9 +71,8 @@ async def _form(context: PageContext, form: Mapping[str, str], error: CrmError |
     )  # fmt: skip
     problem = None
     if error is not None:
-        problem = failure(
-            f"{gettext(error.title)}.", "" if errors else reason_in_words(context.workspace, error.detail)
-        )
+        text = "" if errors else reason_in_words(context.workspace, error.detail)
+        problem = failure(gettext("The invitation was not sent."), text)
     emailed = gettext("We email the user a link. It works once and expires in {days} days.", days=INVITATION.days)
     shown = gettext("This workspace has no mail server yet. You get the link and pass it on yourself.")
     view = InviteView(
@@ -85,6 +82,12 @@ async def _form(context: PageContext, form: Mapping[str, str], error: CrmError |
         foot=emailed if sender_of(context.site, context.workspace).can_send else shown,
     )
     return await page(context, "invite.html", "users", view, error.status if error else 200)
+
+
+def _sentence(finding: Finding) -> str:
+    if finding.pointer == "/email" and finding.code != "taken":
+        return gettext("Enter an email address such as ada@example.com.")
+    return localized(finding.message)
 
 
 async def _send_link(context: PageContext, stored: StoredUser) -> Response:

@@ -125,7 +125,9 @@ function echo({ target }) {
     const query = new URLSearchParams({ field: target.name, text: typed, currency: own(form).elements.currency?.value || "" });
     const answer = typed.trim() ? await fetch(`${own(form).dataset.path}/reading?${query}`).catch(() => null) : null;
     const read = answer?.ok && !answer.redirected; // to the sign-in page
-    if (typed === target.value) output.textContent = read ? (await answer.json()).text : "";
+    if (typed !== target.value) return;
+    output.textContent = read ? (await answer.json()).text : "";
+    if (output.textContent) answered(target);
   }, 500);
 }
 
