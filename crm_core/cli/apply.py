@@ -14,6 +14,7 @@ import msgspec
 from crm_core.cli.apply_folder import read_folder
 from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.diff import show_changes
+from crm_core.cli.groups import Number
 from crm_core.cli.output import TenantReport, clear_progress
 from crm_core.cli.running import config_option, json_option
 from crm_core.cli.sending import NO_ANSWER, RETRIES, WOULD_CHANGE, problem_lines, show_pause, transport
@@ -33,9 +34,7 @@ _MOST_PARALLEL: Final = 64
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--plan", is_flag=True, help="Show what would change, and change nothing. Exits 3 if something would.")
 @click.option("--only", metavar="TENANT", multiple=True, help="Only this tenant. May be repeated.")
-@click.option(
-    "--parallel", type=click.IntRange(1, _MOST_PARALLEL), default=8, show_default=True, help="Tenants at a time."
-)
+@click.option("--parallel", type=Number(1, _MOST_PARALLEL), default=8, show_default=True, help="Tenants at a time.")
 @click.option("--drop-secrets", is_flag=True, help="Also send sections that would lose a stored secret.")
 @click.option("--with-secrets", is_flag=True, help="Also send sections in which only a secret may have changed.")
 @click.option(

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
+from crm_core.cli.groups import CommandGroup
 from crm_core.cli.running import config_option, json_option, perform, print_json
 from crm_core.errors import SetupError
 
 
-@click.group("config")
+@click.group("config", cls=CommandGroup)
 def command() -> None:
     """Check the config files."""
 
 
-@command.command("check")
+@command.command("check", short_help="Report every problem with its place.")
 @config_option
 @json_option
 def check(*, config: Path, as_json: bool) -> None:

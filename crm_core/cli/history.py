@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from crm_core.cli.diff import show_changes
+from crm_core.cli.groups import Number
 from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option, warn_of_quarantine
 
 
 @click.command("history")
 @click.argument("section")
 @tenant_option
-@click.option("--limit", type=click.IntRange(1, 500), default=10, show_default=True, help="How many revisions.")
+@click.option("--limit", type=Number(1, 500), default=10, show_default=True, help="How many revisions.")
 @config_option
 @json_option
 def command(section: str, tenant: str, limit: int, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
@@ -40,7 +41,7 @@ def _headline(item: dict[str, Any]) -> str:
 
 @click.command("restore")
 @click.argument("section")
-@click.argument("revision", type=click.IntRange(1))
+@click.argument("revision", type=Number(1))
 @tenant_option
 @click.option("--preview", is_flag=True, help="Show what would change, and change nothing.")
 @config_option

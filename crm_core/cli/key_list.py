@@ -12,10 +12,11 @@ from crm_core.cli.config_folder import read_outline, read_roster, registry_of
 from crm_core.cli.rotation import roster_time
 from crm_core.cli.running import config_option, json_option, perform, print_json
 from crm_core.errors import CrmError, SetupError
-from crm_core.model.keys import Key
+from crm_core.model.keys import Key, Roster
+from crm_core.settings.places import hint
 
 
-@click.command("list")
+@click.command("list", short_help="List keys with state, dates, limits and use.")
 @click.argument("tenant", required=False)
 @config_option
 @json_option
@@ -31,7 +32,7 @@ def command(tenant: str | None, config: Path, as_json: bool) -> None:  # noqa: F
     except SetupError:
         roster, known = read_outline(path, registry), False  # a secret that cannot be read here; `check` reports it
     if tenant is not None and tenant not in roster.tenants:
-        raise SetupError([f"keys.yaml has no entry for {tenant}"])
+        raise no_entry(tenant, roster)
     names = [name for name in sorted(roster.tenants) if tenant in (None, name)]
     uses = _uses(config, names)
     rows = [
@@ -46,6 +47,12 @@ def command(tenant: str | None, config: Path, as_json: bool) -> None:  # noqa: F
         click.echo(_line(row))
     if not rows:
         click.echo("There are no keys; crm keys rotate TENANT creates one.", err=True)
+
+
+def no_entry(tenant: str, roster: Roster) -> SetupError:
+    """That keys.yaml does not have the tenant, with the nearest name that it has."""
+    advice = hint(tenant, roster.tenants) if roster.tenants else f"crm keys rotate {tenant} creates one"
+    return SetupError([f"keys.yaml has no entry for {tenant}; {advice}"])
 
 
 def if_available(config: Path, subject: str, name: str, **arguments: Any) -> dict[str, Any] | None:

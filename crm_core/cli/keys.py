@@ -11,13 +11,14 @@ import click
 
 from crm_core.cli import key_list
 from crm_core.cli.config_folder import as_readable, read_outline, read_roster, registry_of
-from crm_core.cli.key_list import if_available
+from crm_core.cli.groups import CommandGroup, Number
+from crm_core.cli.key_list import if_available, no_entry
 from crm_core.cli.roster_edit import edit_roster, set_member
 from crm_core.cli.rotation import Rotation, fresh_secret, roster_time
 from crm_core.cli.running import config_option, json_option, print_json
 from crm_core.errors import SetupError
 from crm_core.model.ed25519 import new_private_key, public_key_of
-from crm_core.model.keys import KeyKind, Roster, TenantRoster
+from crm_core.model.keys import KeyKind, Roster
 from crm_core.settings.document import Scalar
 from crm_core.settings.key_pairs import written_private_key, written_public_key
 from crm_core.settings.places import Place, Wrong
@@ -27,7 +28,7 @@ _SOON = timedelta(days=7)  # how long before its end a tenant's only key is a wa
 REVOKE = "revoke"
 
 
-@click.group("keys")
+@click.group("keys", cls=CommandGroup)
 def command() -> None:
     """Generate, rotate, revoke, list and check the keys in keys.yaml."""
 
@@ -35,7 +36,7 @@ def command() -> None:
 command.add_command(key_list.command)
 
 
-@command.command("generate")
+@command.command("generate", short_help="Print a fresh secret, or a key pair.")
 @click.option(
     "--form",
     type=click.Choice(["base64", "hex", "whsec"]),
@@ -83,7 +84,7 @@ def _overlap(_ctx: click.Context, _parameter: click.Parameter, text: str) -> tim
         raise click.BadParameter(f"enter a length of time such as 24h or 30m, or {REVOKE}") from None
 
 
-@command.command("rotate")
+@command.command("rotate", short_help="Add a key of the next version.")
 @click.argument("tenant", required=False)
 @click.option(
     "--overlap",
@@ -158,9 +159,9 @@ def _show_rotation(rotation: Rotation, path: Path) -> None:
         click.echo(f"{rotation.tenant}: key version {ending.version} {ending.words}")
 
 
-@command.command("revoke")
+@command.command("revoke", short_help="Mark a key as leaked.")
 @click.argument("tenant")
-@click.argument("version", type=click.IntRange(1))
+@click.argument("version", type=Number(1))
 @config_option
 @json_option
 def revoke(*, tenant: str, version: int, config: Path, as_json: bool) -> None:
@@ -169,9 +170,12 @@ def revoke(*, tenant: str, version: int, config: Path, as_json: bool) -> None:
     To retire a key that has not leaked, give it a not_after instead (crm keys rotate writes one).
     """
     path, registry = config / "keys.yaml", registry_of(config)
-    entry = read_outline(path, registry).tenants.get(tenant, TenantRoster())
-    if version not in entry.keys:
-        known = ", ".join(str(number) for number in sorted(entry.keys)) or "none"
+    roster = read_outline(path, registry)
+    if tenant not in roster.tenants:
+        raise no_entry(tenant, roster)
+    keys = roster.tenants[tenant].keys
+    if version not in keys:
+        known = ", ".join(str(number) for number in sorted(keys)) or "none"
         raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
     set_member(path, tenant, version, "revoked", "true")
     active = read_outline(path, registry).tenants[tenant].active(datetime.now(UTC))
@@ -193,7 +197,7 @@ def _highest_used(config: Path, tenant: str) -> int:
     return max(map(int, uses.get(tenant) or ()), default=0)
 
 
-@command.command("check")
+@command.command("check", short_help="Report problems, and keys that end soon.")
 @config_option
 @json_option
 def check(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name

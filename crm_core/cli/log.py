@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from crm_core.cli.groups import CommandGroup, Number
 from crm_core.cli.running import (
     config_option,
     json_option,
@@ -26,22 +27,27 @@ _COLORS: Final = {"applied": "green", "unchanged": "green", "previewed": "cyan",
 _FEW: Final = 3
 _LINK: Final = re.compile(r"[0-9]{1,18}:[0-9a-f]{64}")  # of the chain
 _FILTERS: Final = (
-    ("--status", "status", "applied, unchanged, previewed, rejected or failed."),
-    ("--type", "payload_type", "A payload type."),
-    ("--signature", "signature_result", "valid, missing, malformed, unknown_key, inactive_key, invalid, unchecked."),
-    ("--code", "error_code", "An error code."),
-    ("--since", "since", "A time such as 2026-11-24T02:00:00Z (inclusive)."),
-    ("--until", "until", "A time (exclusive)."),
-    ("--source", "source_ip", "An address."),
-    ("--request", "request_id", "A request id."),
-    ("--nonce", "nonce", "A nonce."),
+    ("--status", "status", "STATUS", "of this status: applied, unchanged, previewed, rejected or failed"),
+    ("--type", "payload_type", "TYPE", "of this payload type"),
+    (
+        "--signature",
+        "signature_result",
+        "RESULT",
+        "whose signature was valid, missing, malformed, unknown_key, inactive_key, invalid or unchecked",
+    ),
+    ("--code", "error_code", "CODE", "with this error code"),
+    ("--since", "since", "TIME", "from this time on, such as 2026-11-24T02:00:00Z"),
+    ("--until", "until", "TIME", "before this time"),
+    ("--source", "source_ip", "ADDRESS", "from this address"),
+    ("--request", "request_id", "ID", "of this request"),
+    ("--nonce", "nonce", "NONCE", "with this nonce"),
 )
 
 
 def filters(command: F) -> F:
     """Add an option for each filter of the log, as an argument with the member's name."""
-    for option, name, values in reversed(_FILTERS):
-        command = click.option(option, name, help=f"Only entries with this: {values}")(command)
+    for option, name, metavar, which in reversed(_FILTERS):
+        command = click.option(option, name, metavar=metavar, help=f"Only entries {which}.")(command)
     return command
 
 
@@ -49,14 +55,14 @@ def _filled_in(options: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-@click.group("log")
+@click.group("log", cls=CommandGroup)
 def command() -> None:
     """Read, follow, verify and export the sync log of a tenant."""
 
 
 @command.command("list")
 @tenant_option
-@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many entries.")
+@click.option("--limit", type=Number(1, 500), default=20, show_default=True, help="How many entries.")
 @filters
 @config_option
 @json_option
@@ -75,7 +81,7 @@ def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str 
         click.echo("No entries match." if _filled_in(options) else "No push has arrived yet.", err=True)
 
 
-@command.command("show")
+@command.command("show", short_help="Show one entry with all its members.")
 @click.argument("entry_id", metavar="ID")
 @tenant_option
 @config_option
@@ -97,11 +103,11 @@ def show(entry_id: str, tenant: str, config: Path, as_json: bool) -> None:  # no
         click.echo(f"  {finding['pointer'] or '/'}: {finding['message']} ({finding['code']})")
 
 
-@command.command("tail")
+@command.command("tail", short_help="Print entries as they arrive.")
 @tenant_option
 @click.option(
     "--last",
-    type=click.IntRange(0, 500),
+    type=Number(0, 500),
     default=10,
     show_default=True,
     help="How many earlier entries to print first.",
@@ -121,7 +127,7 @@ def _link(_context: click.Context, _parameter: click.Parameter, text: str | None
     return text
 
 
-@command.command("verify")
+@command.command("verify", short_help="Check that no entry was changed or removed.")
 @tenant_option
 @click.option(
     "--head",
@@ -149,7 +155,7 @@ def verify(tenant: str, head: str | None, config: Path, as_json: bool) -> None: 
         click.echo(f"{tenant}: the chain of {report['entries']} entries is intact; its head is {head}")
 
 
-@command.command("export")
+@command.command("export", short_help="Write every entry as JSON lines or CSV.")
 @tenant_option
 @click.option(
     "--format",

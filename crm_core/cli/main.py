@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 
 import click
 
 from crm_core import __version__
+from crm_core.cli.groups import CommandGroup
 from crm_core.cli.output import watch_output
 from crm_core.cli.running import boundary, print_problem
 
@@ -37,7 +37,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-class Lazy(click.Group):
+class Lazy(CommandGroup):
     """A group whose commands are in modules, as ``command`` unless the table names another."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
@@ -59,16 +59,6 @@ class Lazy(click.Group):
         except click.UsageError as error:
             print_problem({"problems": error.format_message().splitlines()})
             raise
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command. Fails with a suggestion if there is none of that name."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else "crm --help lists the commands."
-            ctx.fail(f"unknown command {args[0]}; {hint}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
         """List the commands without importing them."""

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from crm_core.cli.groups import CommandGroup
 from crm_core.cli.running import config_option
 
 _FILE = "instances.yaml"
 
 
-@click.group("manager", invoke_without_command=True)
+@click.group("manager", cls=CommandGroup, invoke_without_command=True)
 @config_option
 @click.pass_context
 def command(ctx: click.Context, config: Path) -> None:
@@ -50,12 +51,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@command.group("render")
+@command.group("render", cls=CommandGroup)
 def render() -> None:
     """Print the routing of instances.yaml for another front."""
 
 
-@render.command("nginx")
+@render.command("nginx", short_help="Print an nginx configuration.")
 @config_option
 def nginx(config: Path) -> None:
     """Print an nginx configuration that routes as the manager does, for the http context (such as conf.d)."""

@@ -15,6 +15,7 @@ from typing import Final
 
 import click
 
+from crm_core.cli.groups import CommandGroup
 from crm_core.cli.running import config_option
 from crm_core.errors import SetupError
 
@@ -28,7 +29,7 @@ _KINDS: Final = {
 }
 
 
-@click.group("plugin")
+@click.group("plugin", cls=CommandGroup)
 def command() -> None:
     """Start a plugin of your own; crm plugins lists the installed ones."""
 

@@ -12,6 +12,7 @@ import click
 
 from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.diff import show_changes
+from crm_core.cli.groups import Number
 from crm_core.cli.payload_file import read_data
 from crm_core.cli.running import config_option, json_option, print_json
 from crm_core.cli.sending import NO_ANSWER, WOULD_CHANGE, client, finding_line, problem_lines, unanswered_lines
@@ -36,7 +37,7 @@ from crm_core.model.envelope import MAX_VERSION
 @click.argument("file", metavar="FILE")
 @click.option("--preview", is_flag=True, help="Show what would change, and change nothing.")
 @strategy_option
-@click.option("--version", type=click.IntRange(1, MAX_VERSION), help="[default: the lowest that health allows]")
+@click.option("--version", type=Number(1, MAX_VERSION), help="[default: the lowest that health allows]")
 @click.option("--exit-code", is_flag=True, help="With --preview: exit 3 if something would change.")
 @click.option("--dry-run", is_flag=True, help="Print the signed request and send nothing.")
 @sender_options

@@ -29,6 +29,7 @@ def config_option(command: F) -> F:
     """``--config DIR``, as the argument ``config``."""
     return click.option(
         "--config",
+        metavar="DIR",
         type=click.Path(path_type=Path, file_okay=False),
         default=Path("config"),
         envvar="CRM_CONFIG",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crm_core.cli.groups import Number
 from crm_core.cli.log_lines import set_up_logging
 from crm_core.cli.output import discard_output
 from crm_core.cli.running import boundary, config_option, without_collector
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.command("serve")
 @click.option(
     "--processes",
-    type=click.IntRange(1, 64),
+    type=Number(1, 64),
     default=1,
     show_default=True,
     help="How many processes serve; several need a storage backend that they can share.",

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from crm_core.cli.config_folder import ConfigFolder
+from crm_core.cli.groups import Number
 from crm_core.cli.payload_file import read_bytes, read_data
 from crm_core.cli.running import config_option, json_option, print_json
 from crm_core.cli.target import SigningTarget, sender, sender_options
@@ -36,8 +37,8 @@ strategy_option = click.option(
 @click.option("--body", "whole", is_flag=True, help="FILE is the whole body, signed byte for byte.")
 @click.option("--preview", is_flag=True, help="Sign a preview.")
 @strategy_option
-@click.option("--version", type=click.IntRange(1, MAX_VERSION), help="The payload's version; required without --body.")
-@click.option("--timestamp", type=click.IntRange(0), help="Unix seconds. [default: now]")
+@click.option("--version", type=Number(1, MAX_VERSION), help="The payload's version; required without --body.")
+@click.option("--timestamp", type=Number(0), help="Unix seconds. [default: now]")
 @click.option("--nonce", help="[default: a fresh one]")
 @sender_options
 @config_option

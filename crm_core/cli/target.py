@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from crm_core.cli.config_folder import ConfigFolder
+from crm_core.cli.groups import Number
 from crm_core.client import ReceiverUrl, Signer, Target, Unsigned, native_signer
 from crm_core.errors import SetupError
 from crm_core.model.ed25519 import public_key_of
@@ -35,9 +36,7 @@ def sender_options(command: F) -> F:
         ),
         click.option("--tenant", help="The tenant. [default: from --url, or the only one in keys.yaml]"),
         click.option("--scheme", help=f"The signature scheme. [default: {NATIVE}, if the tenant accepts it]"),
-        click.option(
-            "--key-version", type=click.IntRange(1), help="The version of the key. [default: the newest active one]"
-        ),
+        click.option("--key-version", type=Number(1), help="The version of the key. [default: the newest active one]"),
         click.option("--secret", metavar="REF", help="The key's secret, such as env:NAME. [default: from keys.yaml]"),
         click.option(
             "--private-key", metavar="REF", help="The private key of a key pair, such as env:NAME or file:PEM."

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import click
 
+from crm_core.cli.groups import CommandGroup
 from crm_core.cli.output import has_terminal
 from crm_core.cli.running import config_option, json_option, perform, print_json, stream, warn_of_quarantine
 from crm_core.errors import SetupError, UnknownTenant
 
 
-@click.group("tenant")
+@click.group("tenant", cls=CommandGroup)
 def command() -> None:
     """Create, list, back up and restore tenants."""
 
 
-@command.command("create")
+@command.command("create", short_help="Create tenants, each with a fresh key.")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--from", "file", metavar="FILE", help="Also the names in this file, one a line (- for standard input).")
 @config_option
@@ -64,7 +65,7 @@ def _names_in(file: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-@command.command("remove")
+@command.command("remove", short_help="Remove a tenant, after a backup.")
 @click.argument("name")
 @click.option("--no-backup", is_flag=True, help="Make no backup first. All data of the tenant is lost.")
 @click.option("--yes", is_flag=True, help="Do not ask. Required if there is no terminal.")
@@ -167,7 +168,7 @@ def show(name: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- cli
     click.echo(f"  log head: {status['log_head']['seq']}:{status['log_head']['hash']}")
 
 
-@command.command("reset-version")
+@command.command("reset-version", short_help="Accept any version for a section again.")
 @click.argument("name")
 @click.argument("section")
 @config_option
@@ -184,7 +185,7 @@ def reset_version(*, name: str, section: str, config: Path, as_json: bool) -> No
     click.echo(f"{name}: {section} accepts any version again; the highest was {done['was']}")
 
 
-@command.command("fold")
+@command.command("fold", short_help="Fold journals into TinyDB files now.")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @config_option
 @json_option
@@ -206,7 +207,7 @@ def fold(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa: 
         raise SystemExit(1)
 
 
-@command.command("backup")
+@command.command("backup", short_help="Copy a tenant to a new file.")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @config_option
@@ -226,7 +227,7 @@ def backup(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     warn_of_quarantine(config, name)
 
 
-@command.command("restore")
+@command.command("restore", short_help="Create a tenant from a backup.")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @config_option
@@ -247,7 +248,7 @@ def restore(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     _hint_at_roster(config, name, there=done["in_roster"])
 
 
-@command.command("move")
+@command.command("move", short_help="Rename a tenant.")
 @click.argument("name")
 @click.argument("new")
 @config_option

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from crm_core.cli.groups import CommandGroup
 from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option
 
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
@@ -31,7 +32,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> i
     return int(timedelta(**{_UNITS[match.group(2)]: int(match.group(1))}).total_seconds())
 
 
-@click.group("token")
+@click.group("token", cls=CommandGroup)
 def command() -> None:
     """Create, list and revoke API tokens.
 
@@ -44,7 +45,9 @@ def command() -> None:
 @tenant_option
 @click.option("--scope", "scopes", multiple=True, required=True, help=_SCOPES_HELP)
 @click.option("--name", default="", help="What the token is for, such as the system that uses it.")
-@click.option("--expires", callback=_seconds, metavar="90d", help="When it expires. [default: never]")
+@click.option(
+    "--expires", callback=_seconds, metavar="TIME", help="How long it is valid, such as 90d. [default: forever]"
+)
 @config_option
 @json_option
 def create(

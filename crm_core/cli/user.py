@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from crm_core.cli.groups import CommandGroup
 from crm_core.cli.output import has_terminal
 from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option
 
@@ -18,7 +19,7 @@ password_option = click.option(
 )
 
 
-@click.group("user")
+@click.group("user", cls=CommandGroup)
 def command() -> None:
     """Create and change users: roles, assignments and passwords."""
 
@@ -82,7 +83,7 @@ def passwd(*, email: str, tenant: str, from_stdin: bool, config: Path, as_json: 
     _show(changed, "set the password of", as_json=as_json)
 
 
-@command.command("assign")
+@command.command("assign", short_help="Limit a user to some feature keys.")
 @click.argument("email")
 @click.argument("patterns", nargs=-1)
 @tenant_option
@@ -110,7 +111,7 @@ def assign(
     _show(changed, "assigned", as_json=as_json)
 
 
-@command.command("disable")
+@command.command("disable", short_help="Block a user from signing in.")
 @click.argument("email")
 @tenant_option
 @click.option("--undo", is_flag=True, help="Let a disabled user sign in again.")

@@ -67,7 +67,7 @@ async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[st
     """Read every file of the named tenants, or of all: an item with mode and problems for each."""
     known = await services.backend.tenants()
     if missing := [tenant for tenant in tenants if tenant not in known]:
-        raise SetupError([f"there is no tenant {tenant}" for tenant in missing])
+        raise SetupError([f"there is no tenant {tenant}; crm tenant list shows the tenants" for tenant in missing])
     checked = tenants or known
     for tenant in checked:
         try:

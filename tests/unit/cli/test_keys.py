@@ -142,10 +142,10 @@ def test_revoke_marks_a_key_as_leaked(config: Path, crm: Crm) -> None:
     [
         (("keys", "revoke"), 2, "Missing argument 'TENANT'"),
         (("keys", "revoke", "2"), 2, "Missing argument 'VERSION'"),
-        (("keys", "revoke", "northwind", "0"), 2, "0 is not in the range x>=1"),
+        (("keys", "revoke", "northwind", "0"), 2, "enter a whole number of at least 1"),
         (("keys", "rotate", "--tenant", "northwind"), 2, "No such option '--tenant'"),
         (("keys", "revoke", "northwind", "9"), 1, "no key version 9 for northwind; it has 2"),
-        (("keys", "revoke", "acme", "1"), 1, "no key version 1 for acme; it has none"),
+        (("keys", "revoke", "acme", "1"), 1, "no entry for acme; known here: northwind"),
         (("keys", "rotate", "No_Name"), 2, "cannot name a tenant"),
         (("keys", "rotate", "--overlap", "soon"), 2, "enter a length of time such as 24h or 30m, or revoke"),
         (("keys", "rotate", "--secret", "much too open"), 1, "the secret has no prefix"),

@@ -12,13 +12,37 @@ from crm_core.cli.main import COMMANDS, crm
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("pusj", "did you mean push?"), ("tokens", "did you mean token?"), ("xyz", "crm --help lists the commands")],
+    [
+        ("pusj", "did you mean push?"),
+        ("tokens", "did you mean token?"),
+        ("xyz", "crm --help lists the commands"),
+        ("help", "did you mean --help?"),
+        ("tenant lst", "did you mean list?"),
+        ("tenant help", "crm tenant --help lists the commands"),
+        ("manager render apache", "crm manager render --help lists the commands"),
+    ],
 )
 def test_an_unknown_command_suggests_a_known_one(word: str, hint: str) -> None:
     """A typing mistake is wrong usage, and the message names the closest command."""
-    result = CliRunner().invoke(crm, [word])
+    result = CliRunner().invoke(crm, word.split(), prog_name="crm")
     assert result.exit_code == 2
-    assert f"unknown command {word}; {hint}" in result.output
+    assert f"unknown command {word.rsplit(maxsplit=1)[-1]}; {hint}" in result.output
+
+
+@pytest.mark.parametrize("words", ["--config x tenant list", "--json keys list", "tenant --config x list"])
+def test_an_option_in_front_of_its_command_is_sent_behind_it(words: str) -> None:
+    """Every command has --config, so people write it first; other unknown options are refused as they are."""
+    result = CliRunner().invoke(crm, words.split(), prog_name="crm")
+    assert result.exit_code == 2
+    assert "comes after the command: crm " in result.output
+    assert "No such option" in CliRunner().invoke(crm, ["--nothing"]).output
+
+
+def test_groups_list_their_commands_in_whole_sentences() -> None:
+    """In a terminal of 80 columns no summary of a command is cut off."""
+    for name in COMMANDS:
+        shown = CliRunner().invoke(crm, [name, "--help"], prog_name="crm").output.partition("Commands:\n")[2]
+        assert "..." not in shown, name
 
 
 def test_with_json_wrong_usage_is_a_document_too(monkeypatch: pytest.MonkeyPatch) -> None:
