@@ -63,8 +63,8 @@ def search_terms(q: str) -> tuple[Term, ...]:
     q = composed(q).strip()
     if not q:
         return ()
-    if _NUMBER.fullmatch(q) and len(number := _dialled(q)) >= _FEWEST_DIGITS:
-        return (Term(_digits(q), inside=(_PHONE, number)),)
+    if _NUMBER.fullmatch(q) and (number := _number(q, _digits(q))) is not None:
+        return (number,)
     terms = tuple(dict.fromkeys(_term(part, is_run) for part, is_run in _parts(q)))
     return terms or (Term(inside=(_SIGNS, q)),)
 
@@ -72,9 +72,15 @@ def search_terms(q: str) -> tuple[Term, ...]:
 def _term(part: str, is_run: bool) -> Term:  # noqa: FBT001 -- one of the two kinds that _parts yields
     if is_run:
         return Term(inside=(_RUN, part))
-    if part.isdecimal() and len(number := _dialled(part)) >= _FEWEST_DIGITS:
-        return Term(part, inside=(_PHONE, number))
-    return Term(part)
+    return (_number(part, part) if part.isdecimal() else None) or Term(part)
+
+
+def _number(text: str, prefix: str) -> Term | None:
+    """The term of a telephone number, or of words that begin with ``prefix``; None if it has too few digits for one."""
+    digits = _digits(text)
+    if len(digits) < _FEWEST_DIGITS:
+        return None
+    return Term(prefix, inside=(_PHONE, _dialled(text) or digits))
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:

@@ -78,12 +78,22 @@ def test_other_texts_are_not_found(q: str, text: str) -> None:
         "+49 (0711) 123",
         "711 1234",
         "ada 1234",
+        "0711",
+        "ada 0711",
+        "00711",
+        "0049",
     ],
 )
 @pytest.mark.parametrize("phone", ["+49 (0711) 123-4567", "+49 711 1234567", "0049 711 1234567", "+49 (0) 711/1234567"])
 def test_a_phone_is_found_by_any_four_digits_of_it(q: str, phone: str) -> None:
     """However number and query are grouped, and with or without the digits that only dialling needs."""
     assert finds(q, "Ada", phone)
+
+
+def test_zeros_alone_are_a_number_too() -> None:
+    """A search for zeros finds numbers with them."""
+    assert finds("(0000)", "Ada", "+1 0000 5")
+    assert not finds("(0000)", "Ada", "+49 711 1234567")
 
 
 def test_three_digits_are_a_word() -> None:
