@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from crm_core.errors import Finding, PluginFailed
+from crm_core.model.folded_text import is_visible
 from crm_core.model.frozen import frozen
 from crm_core.model.stored_values import as_stored
 from crm_core.plugin import door as checks
@@ -19,6 +20,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.server_log import ServerLog
 
 _log = ServerLog("crm.records")
+_TEXTS: Final = frozenset({"text", "paragraphs"})  # of which a name may be made
 
 
 class OwnRules:
@@ -56,6 +58,17 @@ class OwnRules:
         )
         return record, msgspec.to_builtins(record)
 
+    def nameless(
+        self, merged: dict[str, Any], current: Mapping[str, Any], findings: Sequence[Finding]
+    ) -> list[Finding]:
+        """That ``complete`` finds no name for a record whose members ``findings`` refuse. Raises PluginFailed."""
+        if not self.completes:
+            return []
+        wrong = {finding.pointer[1:].partition("/")[0] for finding in findings}
+        rest = {name: value for name, value in merged.items() if name not in wrong}
+        rest |= {each.name: "x" for each in self._type.members if each.name in wrong and each.kind in _TEXTS}
+        return [] if self._copy(rest) is None else missing_name(self.completed(rest, current)[1], findings)
+
     def findings(self, merged: dict[str, Any], current: Mapping[str, Any]) -> list[Finding]:
         """The type's own findings. Raises PluginFailed."""
         if not self._checks:
@@ -70,3 +83,10 @@ class OwnRules:
     def _before(self, current: Mapping[str, Any]) -> Any:
         """The stored record; None for a new one."""
         return self._copy(current) if current else None
+
+
+def missing_name(record: Mapping[str, Any], findings: Sequence[Finding]) -> list[Finding]:
+    """That a completed record has no name that shows something, unless a finding is about its name."""
+    if is_visible(record["name"] or "") or any(finding.pointer == "/name" for finding in findings):
+        return []
+    return [Finding("/name", "missing_member", "`name` is missing; add it.")]

@@ -29,7 +29,7 @@ from crm_core.plugin.door import Door
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
 from crm_core.plugin.unit import DocumentExists, IndexValue, Put
 from crm_core.records.known_members import Known, known_members, present_members, unknown_members
-from crm_core.records.own_rules import OwnRules
+from crm_core.records.own_rules import OwnRules, missing_name
 from crm_core.records.search_words import search_values
 
 SEARCH = "found_by"
@@ -147,19 +147,23 @@ class Shape:
         record, wrong = convert_changed(merged, self.record_type.RECORD, present)
         found = {finding.pointer for finding in findings}
         findings += [finding for finding in wrong if finding.pointer not in found]
-        if record is None:
-            return Validated(None, tuple(findings), references)
+        judged = {finding.pointer for finding in findings} if findings else ()
         findings += [
             Finding(step(name), "invalid_value", f"`{name}` must show something. Enter a text.")
             for name in self._required_texts
-            if merged[name] != present.get(name) and not is_visible(merged[name])
+            if isinstance(text := merged.get(name), str)
+            and text != present.get(name)
+            and not (judged and step(name) in judged)
+            and not is_visible(text)
         ]
         before = dict(current)
         before.pop(EXTERNAL_ID, None)
+        if record is None:
+            findings += self._rules.nameless(merged, before, findings)
+            return Validated(None, tuple(findings), references)
         if self._rules.completes:
             record, merged = self._rules.completed(merged, before)
-            if not is_visible(merged["name"] or "") and not any(finding.pointer == "/name" for finding in findings):
-                findings.append(Finding("/name", "missing_member", "`name` is missing; add it."))
+            findings += missing_name(merged, findings)
         findings += self._rules.findings(merged, before)
         return Validated(Content(external_id, record), tuple(findings), references)
 

@@ -53,6 +53,10 @@ class TestDeals(RecordTypeSuite):
         **COMMON,
     }
 
+    def test_a_name_that_shows_nothing_is_listed_with_the_other_errors(self) -> None:
+        """All errors are listed."""
+        assert self.pointers({**self.valid, "name": "\u0301", "stage": "?"}) == {"/name", "/stage"}
+
     def test_a_currency_must_exist(self) -> None:
         """A code of the right form that ISO 4217 does not know is refused."""
         assert self.pointers({**self.valid, "currency": "XXX"}) == {"/currency"}
@@ -90,6 +94,14 @@ class TestActivities(RecordTypeSuite):
         assert named is not None
         assert named.record.name == "Wants three boats"
         assert self.pointers({"kind": "note"}) == {"/name"}
+
+    def test_a_missing_name_is_listed_with_the_other_errors(self) -> None:
+        """All errors are listed, unless the text that the name would be made of is among them."""
+        assert self.pointers({"kind": "fax", "at": "noon"}) == {"/kind", "/at", "/name"}
+        assert self.pointers({"kind": "fax", "owner": 5, "text": " "}) == {"/kind", "/owner", "/name"}
+        assert self.pointers({"kind": "fax", "text": "Called back."}) == {"/kind"}
+        assert self.pointers({"kind": "fax", "text": 5}) == {"/kind", "/text"}
+        assert self.pointers({"kind": "fax", "name": "x" * 201}) == {"/kind", "/name"}
 
     def test_times_are_stored_in_utc(self) -> None:
         """A time with any zone is stored as the wire shows it; one without a zone is refused."""
