@@ -83,3 +83,29 @@ def test_typing_after_the_session_ended_breaks_no_script(sit: Sit) -> None:
     with page.expect_response(lambda answer: "/login" in answer.url):
         page.get_by_label("Amount").fill("12.50")
     expect(page.locator(".field:has(#f-amount) [data-echo]")).to_have_text("")
+
+
+def test_an_act_after_the_session_ended_says_so_and_changes_nothing(sit: Sit, api: Api) -> None:
+    """A dropped card goes back to its lane, a task is not ticked, and each page says how to go on."""
+    customer = api.put("customers", "refused-3", name="Quartz Rowing")["id"]
+    api.put("deals", "refused-3", name="Quartz trip", customer_id=customer)
+    api.put(
+        "tasks", "refused-3", name="Call Quartz", customer_id=customer, due_on="2020-01-01", assignee=People.agent.email
+    )
+    desk = sit(People.agent, fresh=True)
+    page = desk.page
+    said = page.get_by_role("alert").filter(
+        has_text="You are signed out. Nothing was changed. Sign in, then try again."
+    )
+    desk.go("/deals/board?q=quartz")
+    desk.context.clear_cookies()
+    page.locator("[data-card]", has_text="Quartz trip").drag_to(page.locator("[data-lane=won] > header"))
+    expect(said.get_by_role("link", name="Sign in")).to_be_visible()
+    expect(page.locator("[data-lane=new]")).to_contain_text("Quartz trip")
+    desk.sign_in(People.agent)
+    desk.context.clear_cookies()
+    box = page.get_by_role("checkbox", name="Done: Call Quartz")
+    box.click()
+    expect(said).to_be_visible()
+    expect(box).not_to_be_checked()
+    expect(page.get_by_role("alert")).to_have_count(1)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from crm_core.language import gettext, label_of
+from crm_core.model.ids import is_id
 from crm_core.services import Services
 from crm_core.web.callers import is_same_origin
 from crm_core.web.pages.browser import current_request, request
@@ -41,7 +42,7 @@ async def unsaved_input(services: Services, most: int) -> UnsavedInput | None:
     form = await request.form
     fields = tuple((name, value) for name, value in form.items(multi=True) if name != _CSRF)
     texts = ((name, form.get(f"{name}{_PICKED}", value)) for name, value in fields if ":" not in name)
-    shown = [Fact(_label(name), text) for name, text in texts if text.strip()]
+    shown = [Fact(_label(name), text) for name, text in texts if text.strip() and not is_id(text)]
     shown = [fact for fact in shown if fact.name != gettext("Revision")]
     if not shown or len(fields) > _MOST_FIELDS:
         return None

@@ -244,6 +244,8 @@ def test_a_refused_form_names_people_and_records_in_the_language_of_the_page(box
     facts = dict(re.findall(r"<dt>([^<]*)</dt><dd[^>]*>([^<]*)</dd>", shown))
     assert facts == {"Name": "Trip", "Kunde": "Named Rowing", "Zuständig": "Grace Hopper"}
     assert fields_of(shown)["customer_id"] == customer
+    note = grace.send("/activities/new", {"text": "A note", "customer_id": customer, "csrf": "old"}).text
+    assert customer not in note.split("<dl")[1].partition("</dl>")[0]
 
 
 def test_a_record_that_is_gone_leads_to_its_list(grace: Visitor) -> None:

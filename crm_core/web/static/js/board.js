@@ -32,9 +32,10 @@ export function watchBoard() {
     event.preventDefault();
     const button = board.querySelector(`.menu button[value="${CSS.escape(lane.dataset.lane)}"]`);
     if (button && !lane.contains(dragged)) {
-      aim(board, dragged);
-      lane.querySelector("ol").prepend(dragged);
-      post(button.form, button);
+      const [card, list, next] = [dragged, dragged.parentElement, dragged.nextElementSibling];
+      aim(board, card);
+      lane.querySelector("ol").prepend(card);
+      post(button.form, button).then((done) => { if (!done && card.isConnected) list.insertBefore(card, next); });
     }
   });
 }

@@ -1,6 +1,7 @@
 // Forms: one click sends once, leaving with unsaved text asks first, the first invalid field has the focus.
 import { _ } from "./language.js";
 import { addressOf, fetchPage, own, swapParts } from "./swap.js";
+import { ended } from "./live.js";
 import { show, strong, icon, toast } from "./parts.js";
 
 export function watchForms() {
@@ -53,7 +54,12 @@ export async function post(form, button = null) {
   if (button?.name) data.set(button.name, button.value);
   (button ?? own(form)).closest("[popover]")?.hidePopover();
   try {
-    const { ok, page } = await fetchPage(button?.getAttribute("formaction") ?? addressOf(form), { method: "POST", body: data });
+    const { ok, redirected, url, page } = await fetchPage(button?.getAttribute("formaction") ?? addressOf(form), { method: "POST", body: data });
+    if (redirected && new URL(url).pathname === `${document.body.dataset.root}/login`) {
+      own(form).reset();
+      ended(_("Nothing was changed. Sign in, then try again."));
+      return false;
+    }
     const confirmation = page.querySelector(".toasts [data-toast]");
     if (ok && page.querySelector("[data-live]")) {
       swapParts(page, { asked: true });

@@ -172,10 +172,13 @@ function editedByOthers(event, archived) {
   main().querySelector(".page-head").after(banner);
 }
 
-function ended() {
-  if (document.querySelector("[data-ended]")) return;
+// Says so once, and again with what that means for an act.
+export function ended(text = "") {
+  const said = document.querySelector("[data-ended]");
+  if (said && !text) return;
+  said?.remove();
   showState(_("Not live: signed out"), false);
-  const banner = notice("warn", "lock", _("You are signed out."), _("Your input stays on this page."));
+  const banner = notice("warn", "lock", _("You are signed out."), text || _("Your input stays on this page."));
   banner.dataset.ended = "";
   banner.setAttribute("role", "alert");
   const again = link(`${document.body.dataset.root}/login?next=${encodeURIComponent(location.pathname + location.search)}`, _("Sign in"));
