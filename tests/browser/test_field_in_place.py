@@ -25,9 +25,10 @@ def test_a_field_is_changed_where_it_is_shown(sit: Sit, api: Api) -> None:
     assert desk.serious() == []
     page.keyboard.type("222")
     page.locator("form.inplace").evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")
-    expect(page.locator(".toast")).to_contain_text("Saved as revision 2")
+    expect(page.locator(".toast")).to_contain_text("Saale Rowers saved")
     expect(pen).to_be_focused()
-    assert api.get("customers", made["id"])["phone"] == "222"
+    stored = api.get("customers", made["id"])
+    assert (stored["phone"], stored["revision"]) == ("222", 2)
     page.get_by_role("link", name="Change email").dblclick()
     desk.expected |= {409, 422}
     details.get_by_label("Email", exact=True).fill("nowhere")

@@ -190,12 +190,9 @@ async def _saved(context: PageContext, form: RecordForm, picks: Picks, document:
     access, unchanged = access_of(context, form.type.NAME), Preconditions(etag(document.revision, document.body))
     patch = patch_of(form, picks.texts, access.shape, access.shape.parse(document.body).writable)
     written = await context.services.records.writes.update(access, document.id, patch, unchanged)
-    changed = written.revision != document.revision
-    confirmation = (
-        gettext("Saved as revision {revision}", revision=written.revision)
-        if changed
-        else gettext("Nothing was changed")
-    )
+    confirmation = gettext("Nothing was changed")
+    if written.revision != document.revision:
+        confirmation = gettext("{name} saved", name=msgspec.json.decode(written.body)["name"])
     return redirect(context, f"/{form.type.NAME}/{document.id}", confirmation)
 
 
