@@ -162,4 +162,4 @@ async def require_tenant(services: Services, instance: str, tenant: str) -> None
     """Raise MisdirectedInstance, UnknownTenant unless the address is of a tenant that is served here."""
     require_instance(services, instance)
     if not await services.backend.has(tenant):
-        raise UnknownTenant("There is no such tenant in this instance.")
+        raise UnknownTenant("This instance has no such tenant.")

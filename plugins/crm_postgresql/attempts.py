@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -19,10 +20,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Attempts:
-    """The attempts that are not in the database yet. ``limit``: how many of a tenant stay there."""
+    """The attempts that are not in the database yet. ``limit``: how many of a tenant stay there.
 
-    def __init__(self, database: Database, limit: int) -> None:
-        self._database, self._limit = database, limit
+    ``forget`` is called with a tenant that turns out to be unknown.
+    """
+
+    def __init__(self, database: Database, limit: int, forget: Callable[[str], None]) -> None:
+        self._database, self._limit, self._forget = database, limit, forget
         self._waiting: dict[str, dict[str, LogEntry]] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
@@ -62,7 +66,7 @@ class Attempts:
             try:
                 await self._database.rows("SELECT crm.note(%s, %s, %s)", (tenant, _encode(rows), self._limit))
             except UnknownTenant:
-                return
+                self._forget(tenant)
             except BaseException:  # a reader of the log that left, too
                 self._waiting[tenant] = waiting | self._waiting.get(tenant, {})
                 self._flush_soon()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,15 +24,15 @@ from crm_postgresql.schema import check_role, check_version, migrate
 
 
 class Connected:
-    """The database with the queues over it."""
+    """The database with the queues over it. ``forget`` is called as by ``Notices``."""
 
-    def __init__(self, dsn: str, pool: int, context: StorageContext) -> None:
+    def __init__(self, dsn: str, pool: int, context: StorageContext, forget: Callable[[str | None], None]) -> None:
         self.database = Database(dsn, pool, self._check)
         self.reads = Reads(self.database)
         self.pages = FirstPages(self.database, self.reads)
-        self.notices = Notices(self.database)
+        self.notices = Notices(self.database, forget)
         self.commits = Commits(self.database, self.notices.committed)
-        self.attempts = Attempts(self.database, context.log_max_unverified)
+        self.attempts = Attempts(self.database, context.log_max_unverified, forget)
         self._context = context
 
     async def open(self) -> None:

@@ -1,9 +1,10 @@
-"""Waiting for commits of other processes: a notice wakes, and without notices the store is asked each 250 ms."""
+"""Notices of commits and removals to other processes; who waits without notices asks the store each 250 ms."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -14,6 +15,7 @@ from crm_core.errors import CrmError
 from crm_postgresql.database import Database
 
 _CHANNEL: Final = "crm"
+_GONE: Final = "-"  # before the name of a tenant that is gone; no instance's code begins with it
 _POLL: Final = 0.25  # seconds between two looks without notices
 _CHECK: Final = 15.0  # seconds between two looks with notices, which may be lost with a connection
 _INTERVAL: Final = 0.05  # seconds between two notices of a process: at most 20 a second
@@ -22,10 +24,13 @@ _LAST: Final = 1.0  # seconds for the last notices
 
 
 class Notices:
-    """Wakes those who wait for a tenant's units. ``seq`` of the store is asked before and after."""
+    """Wakes those who wait for a tenant's units. ``seq`` of the store is asked before and after.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    ``forget`` is called with a tenant that is gone, and with None if any tenant may be: notices may have been lost.
+    """
+
+    def __init__(self, database: Database, forget: Callable[[str | None], None]) -> None:
+        self._database, self._forget = database, forget
         self._events: dict[str, asyncio.Event] = {}
         self._changed: set[str] = set()
         self._sending: asyncio.Task[None] | None = None
@@ -49,8 +54,15 @@ class Notices:
 
     def committed(self, tenant: str, _seq: int) -> None:
         """Wake waiters here now, those of other processes soon."""
+        self._announce(tenant, tenant)
+
+    def gone(self, tenant: str) -> None:
+        """Wake waiters for a tenant that was removed or renamed, and have other processes forget it."""
+        self._announce(tenant, _GONE + tenant)
+
+    def _announce(self, tenant: str, notice: str) -> None:
         self._wake(tenant)
-        self._changed.add(tenant)
+        self._changed.add(notice)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
 
@@ -85,10 +97,14 @@ class Notices:
             with suppress(psycopg.Error, OSError):
                 async with await AsyncConnection.connect(self._database.dsn, autocommit=True, connect_timeout=4) as db:
                     await db.execute("LISTEN crm")
+                    self._forget(None)
                     self.committed(self._trial, 0)
                     async for notice in db.notifies():
                         self.heard = self.heard or notice.payload == self._trial
-                        self._wake(notice.payload)
+                        tenant = notice.payload.removeprefix(_GONE)
+                        if tenant != notice.payload:
+                            self._forget(tenant)
+                        self._wake(tenant)
             self.heard = False
             for tenant in list(self._events):
                 self._wake(tenant)

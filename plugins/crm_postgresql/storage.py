@@ -86,7 +86,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
         try:
-            outcome = await self._on.commits.commit(self._key(tenant), unit)
+            outcome = await self._of(tenant, self._on.commits.commit(self._key(tenant), unit))
         except (StorageUnavailable, StorageFull) as error:
             self._troubled[tenant] = StoreState("read_only", error.operator_detail)
             raise

@@ -29,7 +29,8 @@ class PostgreSQLTenants(StorageBackend):
     def __init__(self) -> None:
         self._context = StorageContext(Path())
         self._connected: Connected | None = None
-        self._names: set[str] = set()  # tenants that were there; one that is gone is unknown to the database
+        self._names: set[str] = set()  # tenants that were there
+        self._forgotten = 0  # how often one was forgotten: what was read before may be out of date
         self._troubled: dict[str, StoreState] = {}
         self._folds = Folds()
         self._indexed: set[str] = set()  # tenants whose documents have the indexes of this version
@@ -41,7 +42,7 @@ class PostgreSQLTenants(StorageBackend):
         except ImportError:
             raise SetupError(["storage: postgresql needs psycopg: pip install 'crm-core[postgresql]'"]) from None
         self._context = context
-        connected = Connected(dsn, pool, context)
+        connected = Connected(dsn, pool, context, self._forget)
         await connected.open()
         self._connected = connected
 
@@ -73,9 +74,18 @@ class PostgreSQLTenants(StorageBackend):
         try:
             return await asked
         except UnknownTenant:
+            self._forget(self._key(tenant))
+            raise
+
+    def _forget(self, key: str | None) -> None:
+        """Forget that a tenant was there, or (None) that any was; it may be of another instance."""
+        self._forgotten += 1
+        instance, _, tenant = (key or "").partition("/")
+        if key is None:
+            self._names.clear()
+        elif instance == self._context.instance:
             self._names.discard(tenant)
             self._indexed.discard(tenant)
-            raise
 
     async def _rows(self, query: str, tenant: str, *arguments: Any) -> list[tuple[Any, ...]]:
         key = await self._ready(tenant)
@@ -104,10 +114,11 @@ class PostgreSQLTenants(StorageBackend):
     async def has(self, tenant: str) -> bool:
         if tenant in self._names:
             return True
-        query = "SELECT 1 FROM crm.tenants WHERE instance = %s AND name = %s"
+        query, forgotten = "SELECT 1 FROM crm.tenants WHERE instance = %s AND name = %s", self._forgotten
         if not await self._on.database.rows(query, (self._context.instance, tenant)):
             return False
-        self._names.add(tenant)
+        if forgotten == self._forgotten:
+            self._names.add(tenant)
         return True
 
     async def create(self, tenant: str) -> None:
@@ -168,9 +179,9 @@ class PostgreSQLTenants(StorageBackend):
         self._gone(tenant)
 
     def _gone(self, tenant: str) -> None:
-        """Forget a tenant, and wake those who wait for its units on every process: there will be none."""
-        self._names.discard(tenant)
-        self._on.notices.committed(self._key(tenant), 0)
+        """Forget a tenant on every process: those who wait for its units wake, and its pushes are 404 first of all."""
+        self._forget(self._key(tenant))
+        self._on.notices.gone(self._key(tenant))
 
     async def migrate(self) -> tuple[str, ...]:
         return await self._on.migrate()

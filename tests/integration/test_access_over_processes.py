@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import httpx
 import pytest
 
 from contract.access.test_route_table import TABLE, table_of
-from contract.box import Box
+from contract.box import Box, until
 from crm_core.compose import clock, open_backend
 from crm_core.services import Services
 from crm_core.settings.configuration import Configuration
@@ -43,3 +44,15 @@ async def test_every_process_lets_through_whom_the_table_names(box: Box) -> None
         assert await table_of(live) == TABLE.read_text()
     finally:
         await backend.close()
+
+
+def test_a_removed_tenant_is_unknown_to_every_process(box: Box) -> None:
+    """After a command removed a tenant, each push for it is 404, signed or not: this is judged before all else."""
+
+    def pushed() -> set[str]:
+        address = f"{box.client.base_url}{box.base('contoso')}/sync/branding"
+        return {httpx.post(address, json={}).json()["code"] for _ in range(10)}
+
+    assert pushed() == {"signature_missing"}
+    box.crm("tenant", "remove", "contoso", "--yes", "--no-backup")
+    until(lambda: pushed() == {"unknown_tenant"}, lambda: "a process does not know that it is gone")

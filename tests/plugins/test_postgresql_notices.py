@@ -1,15 +1,16 @@
-"""Notices of commits to the processes that wait for them."""
+"""Notices of commits to the processes that wait for them, and of tenants that are gone."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from crm_core.errors import UnknownTenant
 from crm_core.plugin.storage import StorageContext, Unit
-from crm_core.testing.storage import put
+from crm_core.testing.storage import entry, put
 from crm_postgresql import notices
 from crm_postgresql.storage import PostgreSQLBackend
 from postgresql_server import Server
@@ -63,5 +64,48 @@ async def test_who_waits_learns_that_the_tenant_is_another_one(
     await command.remove("south")
     with pytest.raises(UnknownTenant):
         await asyncio.wait_for(waiting, 10)
+    await command.close()
+    await server.close()
+
+
+@pytest.mark.parametrize("gone", ["removed", "renamed", "removed while no notice arrives"])
+async def test_a_tenant_that_is_gone_is_forgotten_by_other_processes(
+    postgresql: Server, tmp_path: Path, gone: str
+) -> None:
+    """No request for a tenant that another process removed or renamed is judged as if it were still there."""
+    context = StorageContext(tmp_path, {"dsn": postgresql.migrated, "pool": 3}, instance=gone.replace(" ", "-"))
+    server = await opened(context)
+    await server.create("north")
+    await server.create("south")
+    assert await server.has("north")
+    command = await opened(context)
+    if gone == "renamed":
+        await command.rename("north", "east")
+    elif gone == "removed":
+        await command.remove("north")
+    else:
+        with psycopg.connect(postgresql.admin, autocommit=True) as db:
+            await command._on.notices.close()  # it sends none
+            db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN crm'")
+        await command.remove("north")
+    await command.close()
+    while await server.has("north"):  # noqa: ASYNC110 -- its notice comes from the database, without an event
+        await asyncio.sleep(0.01)
+    assert await server.has("south")
+    await server.close()
+
+
+async def test_an_attempt_on_a_tenant_that_is_gone_has_it_forgotten(postgresql: Server, tmp_path: Path) -> None:
+    """Without notices, as behind a pooler, the first attempt that cannot be logged shows that the tenant is gone."""
+    context = StorageContext(tmp_path, {"dsn": postgresql.migrated, "pool": 3}, instance="unheard")
+    server, command = await opened(context), await opened(context)
+    await server.create("north")
+    assert await server.has("north")
+    await server._on.notices.close()
+    await command.remove("north")
+    assert await server.has("north")
+    server.note("north", entry(1))
+    await server._on.attempts.write("unheard/north")
+    assert not await server.has("north")
     await command.close()
     await server.close()
