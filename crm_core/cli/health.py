@@ -13,7 +13,7 @@ from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.output import TenantReport
 from crm_core.cli.running import config_option, json_option
 from crm_core.cli.sending import NO_ANSWER, RETRIES, problem_lines, show_pause, transport, unanswered_lines
-from crm_core.cli.target import SigningTarget, sender, sender_options, senders
+from crm_core.cli.target import SigningTarget, key_pairs, sender, sender_options, senders
 from crm_core.client import ClientError, Pause, Refused, Retries, Unanswered
 from crm_core.client.exchange import Steps
 from crm_core.client.fleet import drive_all
@@ -42,7 +42,14 @@ Report = Mapping[str, Any]
 @config_option
 @json_option
 def command(
-    *, tenants: tuple[str, ...], every: bool, tenant: str | None, config: Path, as_json: bool, **sent: Any
+    *,
+    tenants: tuple[str, ...],
+    every: bool,
+    tenant: str | None,
+    private_key: tuple[str, ...],
+    config: Path,
+    as_json: bool,
+    **sent: Any,
 ) -> None:
     """Ask for the signed health of tenants, by default of the only one in keys.yaml.
 
@@ -54,10 +61,12 @@ def command(
     names = sorted(folder.outline.tenants) if every else list(dict.fromkeys(tenants))
     if every and not names:
         raise click.UsageError(f"{config / 'keys.yaml'} has no tenants; crm tenant create NAME adds one")
-    if names:
-        signing = dict(senders(folder, names, **sent))
+    if len(names) > 1 or every:
+        signing = dict(senders(folder, names, pairs=key_pairs(private_key), **sent))
+    elif names:
+        signing = dict(senders(folder, names, private_key=private_key, **sent))
     else:
-        by = sender(folder, tenant=tenant, **sent)
+        by = sender(folder, tenant=tenant, private_key=private_key, **sent)
         signing = {by.target.tenant: by}
     statuses = set(_reported(signing, as_json=as_json))
     if "unanswered" in statuses:

@@ -7,7 +7,7 @@ with ``--scheme``, no config folder is needed, so a platform can use the same co
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,7 +39,10 @@ def sender_options(command: F) -> F:
         click.option("--key-version", type=Number(1), help="The version of the key. [default: the newest active one]"),
         click.option("--secret", metavar="REF", help="The key's secret, such as env:NAME. [default: from keys.yaml]"),
         click.option(
-            "--private-key", metavar="REF", help="The private key of a key pair, such as env:NAME or file:PEM."
+            "--private-key",
+            metavar="REF",
+            multiple=True,
+            help="The private key of a key pair, such as env:NAME or file:PEM. Of several, the tenant's own signs.",
         ),
     )
     for option in reversed(options):
@@ -63,20 +66,20 @@ def sender(
     scheme: str | None = None,
     key_version: int | None = None,
     secret: str | None = None,
-    private_key: str | None = None,
+    private_key: Sequence[str] = (),
     pairs: Mapping[bytes, bytes] | None = None,
 ) -> SigningTarget:
     """The target and signer of the options. Raises SetupError, click.UsageError.
 
-    ``pairs``: private keys by their public ones, which sign for the tenants that have these in keys.yaml.
+    A single ``private_key`` signs even if keys.yaml does not have its public key; several, or ``pairs`` (private keys
+    by their public ones), sign for the tenants that have these in keys.yaml.
     """
-    if secret is not None and private_key is not None:
+    if secret is not None and (private_key or pairs):
         raise click.UsageError("add either --secret or --private-key")
     address, unix = (url, None) if url is not None else folder.address()
     target = _target(folder, address, tenant)
-    entry, keys, pairs = TenantRoster(), tuple[Key, ...](), pairs or {}
-    if private_key is not None:
-        pairs = key_pairs([private_key])
+    entry, keys, pairs = TenantRoster(), tuple[Key, ...](), pairs or key_pairs(private_key)
+    if len(private_key) == 1:
         keys = tuple(_option_key(folder, target.tenant, "public", public, key_version) for public in pairs)
     elif secret is not None:
         material = _read("--secret", Secrets(os.environ, Path()).reference, secret)

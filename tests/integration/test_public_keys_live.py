@@ -200,7 +200,7 @@ def test_from_a_secret_to_a_public_key(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_applied_with_secrets_and_private_keys(tmp_path: Path) -> None:
-    """Each tenant's newest key that can sign here is used; one whose private key is not given fails alone."""
+    """Each tenant's newest key that can sign here is used, for health too; one whose key is not given fails alone."""
     pairs = {name: Ed25519PrivateKey.from_private_bytes(key_of(name, 3)) for name in ("paired", "piped", "missing")}
     public = {
         name: "ed25519:" + base64.b64encode(pair.public_key().public_bytes_raw()).decode()
@@ -235,6 +235,11 @@ def test_a_folder_is_applied_with_secrets_and_private_keys(tmp_path: Path) -> No
             name: json.loads(box.crm("log", "list", "--tenant", name, "--json"))
             for name in ("paired", "piped", "shared")
         }
+        words = ("health", "--all", "--json", "--url", url, *keys, "--config", str(platform))
+        done = CliRunner().invoke(crm, words, env=environ)
+        found = {one["tenant"]: one["status"] for one in map(json.loads, done.stdout.splitlines())}
+        known = dict.fromkeys(("paired", "piped", "shared"), "ok")
+        assert found == {**known, "elsewhere": "failed", "missing": "failed"}
         used = {name: entries[0]["key_version"] for name, entries in logged.items()}
         assert used == {"paired": 3, "piped": 3, "shared": 2}
     finally:
