@@ -10,6 +10,7 @@ import pytest
 from crm_core.errors import DuplicatePayload, StorageUnavailable
 from crm_core.plugin.storage import Delete, Unit
 from crm_core.sync.revisions import HISTORY, history_id
+from crm_core.sync.signature_checks import PAYLOAD_CLAIM
 from sync_world import World
 
 Worlds = Callable[..., Awaitable[World]]
@@ -19,6 +20,19 @@ async def applied(world: World, *titles: str) -> None:
     """Push branding with each title."""
     for title in titles:
         await world.services.receiver.receive(world.push({"title": title}))
+
+
+def recorded(world: World) -> list[Unit]:
+    """The units that are committed from now on."""
+    units: list[Unit] = []
+    commit = world.backend.commit
+
+    async def recording(tenant: str, unit: Unit) -> Any:
+        units.append(unit)
+        return await commit(tenant, unit)
+
+    world.backend.commit = recording  # type: ignore[method-assign]
+    return units
 
 
 def without_reads_of_revisions(world: World) -> None:
@@ -43,14 +57,7 @@ async def test_a_dropped_revision_that_this_process_applied_is_not_read(worlds: 
     again = {"raw": await first.read_body()}
     with pytest.raises(DuplicatePayload):
         await world.services.receiver.receive(world.push(**again))
-    units: list[Unit] = []
-    commit = world.backend.commit
-
-    async def recording(tenant: str, unit: Unit) -> Any:
-        units.append(unit)
-        return await commit(tenant, unit)
-
-    world.backend.commit = recording  # type: ignore[method-assign]
+    units = recorded(world)
     await applied(world, "Three")
     assert [(unit.deletes, len(unit.releases)) for unit in units] == [
         ((Delete(HISTORY, history_id("branding", 1)),), 1)
@@ -67,9 +74,23 @@ async def test_a_dropped_revision_of_another_process_is_read(worlds: Worlds) -> 
     with pytest.raises(StorageUnavailable):
         await applied(later, "Two")
     later.backend.get = get  # type: ignore[method-assign]
+    first = await later.services.history.revision("northwind", "branding", 1)
+    units = recorded(later)
     await applied(later, "Two")
+    assert [unit.releases for unit in units] == [((PAYLOAD_CLAIM, first.fingerprint),)]
     page, _ = await later.services.history.page("northwind", "branding", limit=9, cursor=None)
     assert [one.data["title"] for one in page] == ["Two"]
+
+
+async def test_a_revision_that_is_gone_has_no_payload(worlds: Worlds) -> None:
+    """A push that drops it from the list is applied, and releases nothing."""
+    world = await worlds(sync="history_keep: 1")
+    await applied(world, "One")
+    await world.backend.commit("northwind", Unit(now=0, deletes=(Delete(HISTORY, history_id("branding", 1)),)))
+    later = await worlds(sync="history_keep: 1")
+    units = recorded(later)
+    await applied(later, "Two")
+    assert [unit.releases for unit in units] == [()]
 
 
 async def test_a_page_leaves_out_what_a_push_drops_meanwhile(world: World) -> None:
