@@ -60,3 +60,23 @@ def test_changes_are_grouped_by_who_made_them(sit: Sit, day: None) -> None:
     expect(recent.locator("li", has_text="created").first).to_contain_text(re.compile(r"created \d+ deals"))
     page.get_by_role("checkbox", name="Done: Day task 1").check()
     expect(recent.locator("li").first).to_contain_text("You finished Day task 1")
+
+
+def test_the_keyboard_stays_where_it_acts(sit: Sit, box: Box, api: Api, day: None) -> None:
+    """After Undo the focus is on the task's box; a task that leaves a list leaves it on the link of the next one."""
+    for number in (1, 2, 3):
+        api.put(
+            "tasks", f"stay-{number}", name=f"Stay {number}", assignee=People.manager.email, due_on=f"2020-01-0{number}"
+        )
+    desk = sit(People.manager)
+    page = desk.page
+    desk.go("/")
+    done = page.get_by_role("checkbox", name="Done: Stay 1")
+    done.press("Space")
+    page.get_by_role("button", name="Undo: Stay 1").press("Enter")
+    expect(done).not_to_be_checked()
+    expect(done).to_be_focused()
+    desk.go(f"/tasks?view=list&done=false&assignee={People.manager.email}")
+    page.get_by_role("button", name="Done: Stay 2").press("Enter")
+    expect(page.get_by_role("button", name="Done: Stay 2")).to_have_count(0)
+    expect(page.get_by_role("link", name="Stay 3")).to_be_focused()

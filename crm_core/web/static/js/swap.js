@@ -99,14 +99,21 @@ function markOf(element) {
   return name ? `[${name}="${CSS.escape(element.getAttribute(name))}"]` : null;
 }
 
+// An element that is gone leaves the focus in its row; a row that is gone leaves it on the link of the next one.
 function keepingFocus(parent, change) {
   const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   const mark = focused && markOf(focused);
+  const row = focused?.closest("li, tr");
+  const [link, at] = [row?.querySelector("a[href]")?.getAttribute("href"), rowsOf(parent).indexOf(row)];
   const { scrollLeft, scrollTop } = parent;
   change();
   parent.scrollTo(scrollLeft, scrollTop);
-  if (mark) parent.querySelector(mark)?.focus({ preventScroll: true });
+  const same = link && rowsOf(parent).find((one) => one.querySelector(`[href="${CSS.escape(link)}"]`));
+  const found = (mark && parent.querySelector(mark)) ?? same?.querySelector("input:not([type=hidden], :disabled), button, a") ?? (at >= 0 ? rowsOf(parent).slice(0, at + 1).at(-1)?.querySelector("a[href]") : null);
+  found?.focus({ preventScroll: true });
 }
+
+const rowsOf = (parent) => [...parent.querySelectorAll("li, tbody tr")];
 
 async function sheetOf(fresh) {
   const href = fresh.getElementById("theme").getAttribute("href");
