@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from playwright.sync_api import expect
 
 from browser.api import Api
 from browser.desk import SHOTS, Desk, People
@@ -194,13 +195,17 @@ def test_pictures_of_the_docs(sit: Sit, filled: dict[str, str], name: str) -> No
 
 
 def test_a_bare_workspace(sit: Sit) -> None:
-    """Before anything was pushed or created, pages open and have no serious finding."""
+    """Before anything was created, pages open without a serious finding; a list says where records come from."""
     desk = sit(tenant="bare", reduced_motion="reduce")
     wrong: list[str] = []
     for name in ("", "sync", "mail", "customers"):
         desk.go(f"/{name}")
         wrong += desk.serious()
         desk.shot(f"bare-{name or 'dashboard'}-1280-light")
+    empty = desk.page.locator(".empty")
+    expect(empty).to_contain_text("Customers come from a CSV file or from another system, or you add them yourself.")
+    for name in ("New customer", "Import"):
+        expect(empty.get_by_role("link", name=name)).to_be_visible()
     assert wrong == []
 
 

@@ -205,6 +205,6 @@ def _empty_text(title: str, *, filtered: bool, archived: bool, only_open: bool, 
         return gettext("Those that are done appear under All.")
     if may:
         return gettext(
-            "Create the first one here, or let another system create {records} through the API.", records=noun(title)
+            "{records} come from a CSV file or from another system, or you add them yourself.", records=title
         )
     return gettext("You do not have permission to create {records}.", records=noun(title))
