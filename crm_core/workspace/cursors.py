@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from functools import lru_cache
@@ -16,6 +17,8 @@ from crm_core.model.recent import Recent
 from crm_core.workspace.signer import ExactSigner, newest_last
 
 _LONGEST = 4096
+_LONG = 1024  # bytes of a text from which it is compressed: a name of 200 signs may have a sort key of thousands
+_MOST = 1 << 16
 
 
 class Cursors:
@@ -30,7 +33,8 @@ class Cursors:
         text = msgspec.json.encode((_digest(context), position))
         cursor = self._made.get(text)
         if cursor is None:
-            cursor = self._signer.sign(urlsafe_b64encode(text).rstrip(b"=")).decode()
+            short = text if len(text) < _LONG else zlib.compress(text, 9)
+            cursor = self._signer.sign(urlsafe_b64encode(short).rstrip(b"=")).decode()
             self._made.add(text, cursor)
         return cursor
 
@@ -38,12 +42,17 @@ class Cursors:
         """The position. Raises InvalidCursor for one that was edited, or made for another context."""
         try:
             text = self._signer.unsign(cursor) if len(cursor) <= _LONGEST else b""
-            made_for, position = msgspec.json.decode(urlsafe_b64decode(text + b"=" * (-len(text) % 4)))
-        except (BadSignature, ValueError):
+            text = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+            made_for, position = msgspec.json.decode(text if text.startswith(b"[") else _expanded(text))
+        except (BadSignature, ValueError, zlib.error):
             made_for, position = "", None
         if made_for != _digest(context):
             raise InvalidCursor("This cursor belongs to another list. Send it with its own filters and sort.")
         return position
+
+
+def _expanded(text: bytes) -> bytes:
+    return zlib.decompressobj().decompress(text, _MOST)
 
 
 @lru_cache(maxsize=256)

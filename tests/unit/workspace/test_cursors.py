@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+from random import Random
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_core.errors import InvalidCursor
+from crm_core.model.folded_text import sort_key
 from crm_core.workspace.cursors import Cursors
 
 KEYS = [b"n" * 32, b"o" * 32]
@@ -83,4 +86,22 @@ def test_an_endless_cursor_is_not_even_read() -> None:
     """Its length alone refuses it."""
     cursors = Cursors(KEYS)
     with pytest.raises(InvalidCursor):
-        cursors.read("list", cursors.make("list", "x" * 5000))
+        cursors.read("list", cursors.make("list", Random(1).randbytes(4000).hex()))
+
+
+def names_that_fold_long() -> list[str]:
+    """Names of 200 characters whose sort keys are as long as names can make them."""
+    expanding = [sign for sign in map(chr, range(0xA0, 0x30000)) if len(unicodedata.normalize("NFKD", sign)) > 2]
+    longest = sorted(expanding, key=lambda sign: len(unicodedata.normalize("NFKD", sign)))
+    random = Random(1)
+    drawn = ["".join(random.choices(longest[-some:], k=200)) for some in (1, 2, 5, 20, 100, 400, len(longest))]
+    return [*drawn, "".join(map(chr, random.choices(range(0x20000, 0x2A000), k=200))), "é" * 200]
+
+
+@pytest.mark.parametrize("name", names_that_fold_long())
+def test_a_record_of_any_name_has_a_cursor_that_is_accepted(name: str) -> None:
+    """Its sort key may have 18 signs for one of the name; the cursor is no longer than one that is read."""
+    cursors = Cursors(KEYS)
+    position = [sort_key(name), "01a22aa3-e02e-723d-b316-6ae8219500d7"]
+    made = cursors.make("list", position)
+    assert cursors.read("list", made) == position
