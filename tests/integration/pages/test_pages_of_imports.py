@@ -126,10 +126,11 @@ def test_an_owner_is_a_colleague_or_one_that_records_have_already(box: Box, grac
     bearer = box.bearer("customers:write")
     path = f"/i/eu1/t/{TENANT}/api/v1/customers"
     assert box.client.post(path, json={"name": "By Team", "owner": "Team North"}, headers=bearer).status_code == 201
-    text = "Name,Owner\nA,alan turing\nB,Alan\nC,Team North\nD,agent@engines.example\n"
+    text = "Name,Owner,Phone\nA,alan turing\nB,Alan,none\nC,Team North\nD,agent@engines.example\n"
     page = html.unescape(grace.upload("/customers/import", text).text)
     assert "3 customers would be created, 0 updated, 1 refused." in page
     assert "Owner: No colleague is named “Alan”. Enter the full name or the email address." in page
+    assert "Phone “none”: Enter a telephone number" in page
 
 
 def test_an_import_requires_the_right_to_create(box: Box, grace: Visitor) -> None:

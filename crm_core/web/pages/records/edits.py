@@ -30,7 +30,7 @@ from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.doubles import double_notice, double_of, same_value_notice
-from crm_core.web.pages.records.form_errors import patch_of
+from crm_core.web.pages.records.form_errors import not_chosen_of, patch_of
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
 from crm_core.web.pages.records.forms import RecordForm, Values
 from crm_core.web.pages.records.merging import Merge
@@ -97,7 +97,7 @@ async def created(context: PageContext, module: str) -> Response:
         return await _page(context, form, picks=picks)
     access = access_of(context, module)
     try:
-        data = patch_of(form, picks.texts, access.shape)
+        data = patch_of(form, not_chosen_of(form, picks.texts), access.shape)
         if _ANYWAY not in picks.form and (double := await double_of(context, record_type, data)):
             return await _page(context, form, problem=double_notice(context, record_type, double))
         written = await context.services.records.writes.create(access, data, None)
@@ -188,7 +188,7 @@ class SentForm(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _saved(context: PageContext, form: RecordForm, picks: Picks, document: Document) -> Response:
     access, unchanged = access_of(context, form.type.NAME), Preconditions(etag(document.revision, document.body))
-    patch = patch_of(form, picks.texts, access.shape, access.shape.parse(document.body).writable)
+    patch = patch_of(form, not_chosen_of(form, picks.texts), access.shape, access.shape.parse(document.body).writable)
     written = await context.services.records.writes.update(access, document.id, patch, unchanged)
     confirmation = gettext("Nothing was changed")
     if written.revision != document.revision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -16,14 +16,14 @@ from crm_core.web.pages.records.sentences import with_article
 
 
 def patch_of(
-    form: RecordForm, texts: Mapping[str, str], shape: Shape, current: Mapping[str, Any] | None = None
+    form: RecordForm, found: Iterable[Finding], shape: Shape, current: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The merge patch of a form. ``texts``: what was typed and not chosen; ``current``: the record, None if it is new.
+    """The merge patch of a form. ``found``: errors of its fields so far; ``current``: the record, None if it is new.
 
     Raises:
-        InvalidRecord: a text was not chosen or not clear; with the errors that the other fields have.
+        InvalidRecord: there are such errors, or a text is not clear; with the errors that the other fields have.
     """
-    findings = [Finding(f"/{name}", "not_chosen", _not_chosen(form, name)) for name in texts]
+    findings = list(found)
     try:
         patch = form.patch()
     except InvalidRecord as error:
@@ -46,6 +46,8 @@ def _without(form: RecordForm, pointers: set[str]) -> RecordForm:
     return replace(form, values=values)
 
 
-def _not_chosen(form: RecordForm, name: str) -> str:
-    label = within_sentence(form.type.member(name))
-    return gettext("Choose {a_label} from the matches, or clear the field.", a_label=with_article(label))
+def not_chosen_of(form: RecordForm, texts: Mapping[str, str]) -> list[Finding]:
+    """The errors of texts that were typed and not chosen."""
+    sentence = gettext("Choose {a_label} from the matches, or clear the field.")
+    labels = {name: with_article(within_sentence(form.type.member(name))) for name in texts}
+    return [Finding(f"/{name}", "not_chosen", sentence.format(a_label=label)) for name, label in labels.items()]

@@ -17,6 +17,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.records.batch import Batch
 from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.form_errors import patch_of
 from crm_core.web.pages.records.forms import RecordForm, field_member, leaves
 from crm_core.web.pages.records.import_file import EXTERNAL_ID, ImportFile, keys_of
 from crm_core.web.pages.records.queries import access_of, records_of
@@ -89,18 +90,19 @@ class RowImport:
             except InvalidRecord as error:
                 findings += error.errors
         form = msgspec.structs.replace(form, values={**form.values, **values})
+        item = {EXTERNAL_ID: texts[EXTERNAL_ID]} if EXTERNAL_ID in texts else {}
+        recognised = texts.get(self._key)
         try:
-            item = form.patch()
-            if EXTERNAL_ID in texts:
-                item[EXTERNAL_ID] = texts[EXTERNAL_ID]
-            if recognised := texts.get(self._key):
+            if recognised:
                 self._require_first(line, recognised)
-                if self._key != EXTERNAL_ID:
-                    item |= await self._known(recognised)
+                item |= {} if self._key == EXTERNAL_ID else await self._known(recognised)
         except InvalidRecord as error:
             findings += error.errors
-        if findings:
-            return _Row(line, name, form, message=_sentences(form, findings))
+        try:
+            item |= patch_of(form, findings, access_of(self._context, self._type.NAME).shape)
+        except InvalidRecord as error:  # a record that may be there already has what the row leaves out
+            wrong = [one for one in error.errors if not (recognised and one.code == "missing_member")]
+            return _Row(line, name, form, message=_sentences(form, wrong))
         return _Row(line, name, form, item)
 
     async def _text(self, field: str, text: str) -> str:
