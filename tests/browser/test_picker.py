@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from browser.api import Api
 from browser.desk import Desk, People
+from contract.box import Box
 
 pytestmark = pytest.mark.usefixtures("plain")
 Sit = Callable[..., Desk]
@@ -93,6 +94,27 @@ def test_a_customer_is_created_on_the_way(sit: Sit) -> None:
     dialog.get_by_role("button", name="Create customer").click()
     expect(customer).to_have_value("Kvarner Bay")
     expect(page.locator("[name=customer_id]")).to_have_value(re.compile("[0-9a-f-]{36}"))
+
+
+def test_a_customer_that_cannot_be_created_on_the_way_says_why(sit: Sit, box: Box) -> None:
+    """The dialog shows the reason, keeps what was typed, and creates one customer however often it is sent."""
+    desk, page = new_deal(sit)
+    desk.expected.add(403)
+    page.get_by_role("combobox", name="Customer").fill("Limited Sails")
+    page.get_by_role("option", name="Create customer “Limited Sails”").click()
+    dialog = page.get_by_role("dialog")
+    plan = {"code": "all", "name": "All", "features": ["customers.*", "deals.*", "tasks.*", "reports.*"]}
+    box.applied("features", {"plan": plan, "limits": {"customers": 0}})
+    try:
+        dialog.get_by_role("button", name="Create customer").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("You have reached a limit of your plan.")
+    finally:
+        box.applied("features", {"plan": plan})
+    expect(dialog.get_by_label("Name")).to_have_value("Limited Sails")
+    dialog.locator("form").evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")
+    expect(dialog).to_have_count(0)
+    desk.go("/customers?q=limited+sails")
+    expect(page.locator("tbody tr")).to_have_count(1)
 
 
 def test_a_picker_works_without_script(sit: Sit, api: Api) -> None:

@@ -157,19 +157,31 @@ function create(picker, { create: singular, fields, text }) {
   form.append(heading, problem, ...fields.map(([name, label]) => field(name, label, name === "name" ? text : "")), buttons(singular));
   dialog.append(form);
   dialog.addEventListener("close", () => { dialog.remove(); picker.input.focus(); });
+  let sent = false;
   own(form).addEventListener("submit", async (event) => {
     if (event.submitter?.value === "cancel") return;
     event.preventDefault();
+    if (sent) return; // twice would be two records
+    sent = true;
     const body = new URLSearchParams(new FormData(form));
     body.set("csrf", own(picker.box.closest("form")).elements.csrf.value);
-    const answer = await fetch(`${document.body.dataset.root}/${picker.box.dataset.refers}/quick`, { method: "POST", body }).catch(() => null);
-    const made = await answer?.json().catch(() => null);
-    if (!answer?.ok) return void (problem.textContent = made?.errors ? Object.values(made.errors).join(" ") : _("It was not created. Try again."));
+    const made = await created(`${document.body.dataset.root}/${picker.box.dataset.refers}/quick`, body).catch(() => ({}));
+    sent = false;
+    if (!made.value) return void (problem.textContent = made.errors ? Object.values(made.errors).join(" ") : _("It was not created. Try again."));
     dialog.close();
     set(picker, made.value, made.text);
   });
   document.body.append(dialog);
   dialog.showModal();
+}
+
+// The new record, or the errors of its fields; of a refusal the sentences of its page.
+async function created(url, body) {
+  const answer = await fetch(url, { method: "POST", body });
+  if (answer.redirected) return { errors: [_("You are signed out."), _("Nothing was changed. Sign in, then try again.")] };
+  if (answer.headers.get("Content-Type")?.startsWith("application/json")) return answer.json();
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  return { errors: [...page.querySelectorAll(".empty h1, .empty p:not(.small)")].map((one) => one.textContent.replace(/[.]?$/, ".")) };
 }
 
 function field(name, label, value) {
