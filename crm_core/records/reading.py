@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from functools import cached_property
 from typing import Final
 
 import msgspec
 
 from crm_core.errors import NotFound
+from crm_core.model.caller import Caller
 from crm_core.model.recent import Recent
 from crm_core.plugin.storage import Document, Page, PageQuery
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
@@ -17,6 +18,9 @@ from crm_core.workspace.cursors import Cursors
 
 EXPORT_PAGE = 200  # records read at a time, so that an export blocks no other request
 _SHORT: Final = 64 * 1024  # bytes of a page that is cached
+
+Current = Callable[[str, Caller], Awaitable[Caller]]
+"""Looks up a caller of a tenant again, with their current rights. Raises Unauthenticated."""
 
 
 class Listing(msgspec.Struct, frozen=True, dict=True):
@@ -101,20 +105,27 @@ class RecordReads:
                 self._cached.add(sent, found)
         return found
 
-    async def export(self, access: RecordAccess, parameters: Parameters) -> AsyncIterator[tuple[Document, ...]]:
-        """The whole selection in pages. Raises before the first page; a later error ends the stream."""
+    async def export(
+        self, access: RecordAccess, parameters: Parameters, current: Current
+    ) -> AsyncIterator[tuple[Document, ...]]:
+        """The whole selection in pages. Raises before the first page; a later error ends the stream.
+
+        It may take as long as its reader likes, so the caller is looked up again for each page: one who signed out, was
+        disabled or has a revoked token gets no more.
+        """
         await self._store.authorize(access, "view", "export")
         refuse_paging(parameters)
         selection = read_selection(access.shape, access.tenant, parameters)
         first = await self._exported(access, selection, None)
-        return self._pages(access, selection, first)
+        return self._pages(access, selection, first, current)
 
     async def _pages(
-        self, access: RecordAccess, selection: Selection, page: Page
+        self, access: RecordAccess, selection: Selection, page: Page, current: Current
     ) -> AsyncIterator[tuple[Document, ...]]:
         yield page.documents
         while page.next is not None:
-            page = await self._exported(access, selection, page.next)
+            caller = await current(access.tenant, access.caller)
+            page = await self._exported(msgspec.structs.replace(access, caller=caller), selection, page.next)
             yield page.documents
 
     async def _exported(self, access: RecordAccess, selection: Selection, after: Position | None) -> Page:

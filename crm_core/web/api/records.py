@@ -50,7 +50,7 @@ class _Handlers:
     """The answers to requests for records of one type."""
 
     def __init__(self, services: Services, shape: Shape) -> None:
-        self._records, self._shape = services.records, shape
+        self._records, self._shape, self._callers = services.records, shape, services.callers
 
     def _access(self, request: Request) -> RecordAccess:
         return RecordAccess(request.tenant, request.caller, self._shape, request.request_id)
@@ -59,7 +59,7 @@ class _Handlers:
         kind, parameters = accepted(request, (JSON, NDJSON, CSV)), read_values(request, self._shape.filterable)
         bom = flag("bom", request.query.get("bom"))
         if kind != JSON:
-            pages = await self._records.reads.export(self._access(request), parameters)
+            pages = await self._records.reads.export(self._access(request), parameters, self._callers.current)
             lines = export.as_ndjson(pages) if kind == NDJSON else export.as_csv(self._shape, pages, bom=bom)
             return streamed(lines, kind)
         page = await self._records.reads.list(self._access(request), parameters)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import partial
 
 from crm_core.errors import InvalidParameter, ServerError
+from crm_core.model.log import LogEntry
 from crm_core.services import Services
 from crm_core.sync import log as sync_log
 from crm_core.sync.push_request import PushRequest
@@ -87,6 +89,16 @@ def _of_readers(services: Services) -> list[Route]:
     async def require(request: Request, scope: str, key: str) -> None:
         require_scope(await services.views.of(request.tenant), request.caller, scope=scope, key=key)
 
+    async def while_allowed(request: Request, query: dict[str, str]) -> AsyncIterator[LogEntry]:
+        """The selected entries, as long as the caller may read them: a slow reader may take hours."""
+        read = 0
+        async for entry in services.log.every(request.tenant, query):
+            read += 1
+            if read % sync_log.MOST == 0:
+                caller = await services.callers.current(request.tenant, request.caller)
+                require_scope(await services.views.of(request.tenant), caller, scope="sync:read", key="sync.view")
+            yield entry
+
     async def log(request: Request) -> Answer:
         await require(request, "sync:read", "sync.view")
         query = dict(request.query)
@@ -95,7 +107,7 @@ def _of_readers(services: Services) -> list[Route]:
         kind, bom = accepted(request, (JSON, NDJSON, CSV)), flag("bom", query.pop("bom", None))
         if kind != JSON:
             sync_log.query_of(query)  # raises before the first byte is sent
-            rows = (sync_log.shown(entry) async for entry in services.log.every(request.tenant, query))
+            rows = (sync_log.shown(entry) async for entry in while_allowed(request, query))
             lines = json_lines(rows) if kind == NDJSON else csv_lines(rows, sync_log.CSV_MEMBERS, bom=bom)
             return streamed(lines, kind)
         items, following = await services.log.page(request.tenant, query, limit=limit, cursor=cursor)

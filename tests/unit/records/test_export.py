@@ -9,11 +9,11 @@ import pytest
 
 from crm_core.model.spreadsheet import cell, line
 from crm_core.records.export import as_csv, as_ndjson
-from records_world import World
+from records_world import World, unchanged
 
 
 async def sheet(world: World, **parameters: str) -> list[dict[str, Any]]:
-    pages = await world.records.reads.export(world.access(), parameters)
+    pages = await world.records.reads.export(world.access(), parameters, unchanged)
     text = b"".join([part async for part in as_csv(world.records.shapes["customers"], pages)]).decode()
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -69,7 +69,7 @@ async def test_a_phone_comes_back_as_it_went(world: World) -> None:
 
 async def test_a_byte_order_mark_is_first_where_requested(world: World) -> None:
     """Once, before the header."""
-    pages = await world.records.reads.export(world.access(), {"bom": "true"})
+    pages = await world.records.reads.export(world.access(), {"bom": "true"}, unchanged)
     text = b"".join([part async for part in as_csv(world.records.shapes["customers"], pages, bom=True)])
     assert text.startswith(b"\xef\xbb\xbfid,external_id,")
 
@@ -77,13 +77,13 @@ async def test_a_byte_order_mark_is_first_where_requested(world: World) -> None:
 async def test_an_empty_selection_is_a_head(world: World) -> None:
     """A sheet without records still names its columns; NDJSON without records is empty."""
     assert await sheet(world, status="active") == []
-    pages = await world.records.reads.export(world.access(), {})
+    pages = await world.records.reads.export(world.access(), {}, unchanged)
     assert [part async for part in as_ndjson(pages)] == []
 
 
 async def test_lines_are_the_records(world: World) -> None:
     """NDJSON contains each record as its detail shows it."""
     made = await world.create(name="Ada")
-    pages = await world.records.reads.export(world.access(), {})
+    pages = await world.records.reads.export(world.access(), {}, unchanged)
     text = b"".join([part async for part in as_ndjson(pages)])
     assert [json.loads(each) for each in text.splitlines()] == [made]

@@ -4,11 +4,20 @@ import asyncio
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
-from crm_core.errors import InvalidCursor, InvalidParameter, ModuleUnavailable, NotFound
+from crm_core.errors import (
+    InsufficientScope,
+    InvalidCursor,
+    InvalidParameter,
+    ModuleUnavailable,
+    NotFound,
+    Unauthenticated,
+)
+from crm_core.model.caller import Caller
 from crm_core.records.preconditions import UNCONDITIONAL
-from records_world import EVERYTHING, TOKEN, World
+from records_world import EVERYTHING, TOKEN, World, unchanged
 
 NAMES = ["Zoe", "ada", "Ada Lovelace", "Grace Hopper", "Åsa"]
 
@@ -173,11 +182,29 @@ async def test_an_export_ends_when_the_right_to_it_ends(world: World) -> None:
     """A push that takes the module away stops a stream that is in progress."""
     for number in range(250):
         await world.create(name=f"n{number}")
-    pages = await world.records.reads.export(world.access(), {})
+    pages = await world.records.reads.export(world.access(), {}, unchanged)
     assert len(await anext(pages)) == 200
     await world.features({**EVERYTHING, "overrides": {"customers.export": False}})
     with pytest.raises(Exception, match=r"does not include customers\.export"):
         await anext(pages)
+
+
+async def test_an_export_looks_its_caller_up_again(world: World) -> None:
+    """One whose credential ended gets no further page, nor one who lost a right."""
+    for number in range(250):
+        await world.create(name=f"n{number}")
+
+    async def ended(_tenant: str, _caller: Caller) -> Caller:
+        raise Unauthenticated("Sign in.")
+
+    async def narrowed(_tenant: str, caller: Caller) -> Caller:
+        return msgspec.structs.replace(caller, scopes=frozenset({"deals:read"}))
+
+    for current, refusal in ((ended, Unauthenticated), (narrowed, InsufficientScope)):
+        pages = await world.records.reads.export(world.access(), {}, current)
+        assert len(await anext(pages)) == 200
+        with pytest.raises(refusal):
+            await anext(pages)
 
 
 async def test_tenants_do_not_see_each_other(world: World) -> None:

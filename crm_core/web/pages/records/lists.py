@@ -72,7 +72,8 @@ async def _module_page(context: PageContext, module: str) -> Response:
 async def exported(context: PageContext, module: str) -> Answer:
     """The whole selection as CSV, streamed."""
     access = access_of(context, record_type_of(context, module).NAME)
-    pages = await context.services.records.reads.export(access, list_parameters(access.shape, request.args))
+    services, parameters = context.services, list_parameters(access.shape, request.args)
+    pages = await services.records.reads.export(access, parameters, services.callers.current)
     named = {"Content-Disposition": f'attachment; filename="{module}.csv"'}
     return await compressed(current_request(), streamed(as_csv(access.shape, pages), CSV, named))
 
