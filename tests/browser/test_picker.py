@@ -83,8 +83,8 @@ def test_the_only_match_is_chosen_by_going_down_to_it(sit: Sit, api: Api) -> Non
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def test_a_customer_is_created_on_the_way(sit: Sit) -> None:
-    """The last match creates: a short form in a dialog, then the deal's form with the new customer chosen."""
+def test_a_customer_is_created_on_the_way(sit: Sit, api: Api) -> None:
+    """The last match creates: a short form in a dialog, then the deal's form with the customer, whose owner I am."""
     _, page = new_deal(sit)
     customer = page.get_by_role("combobox", name="Customer")
     customer.fill("Kvarner Bay")
@@ -93,7 +93,9 @@ def test_a_customer_is_created_on_the_way(sit: Sit) -> None:
     dialog.get_by_label("Email").fill("bay@kvarner.example")
     dialog.get_by_role("button", name="Create customer").click()
     expect(customer).to_have_value("Kvarner Bay")
-    expect(page.locator("[name=customer_id]")).to_have_value(re.compile("[0-9a-f-]{36}"))
+    made = page.locator("[name=customer_id]")
+    expect(made).to_have_value(re.compile("[0-9a-f-]{36}"))
+    assert api.get("customers", made.input_value())["owner"] == People.agent.email
 
 
 def test_a_customer_that_cannot_be_created_on_the_way_says_why(sit: Sit, box: Box) -> None:

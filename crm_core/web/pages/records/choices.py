@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from crm_core.errors import InvalidRecord, NotFound
 from crm_core.language import gettext
@@ -15,7 +16,7 @@ from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import is_picked
 from crm_core.web.pages.records.forms import RecordForm, field_member
-from crm_core.web.pages.records.picking import matches_of
+from crm_core.web.pages.records.picking import matches_of, own_values
 from crm_core.web.pages.records.queries import access_of, record_type_of
 from crm_core.web.pages.records.typed_values import read
 from crm_core.workspace import require
@@ -45,6 +46,7 @@ async def choices(context: PageContext, module: str) -> Response:
 async def created_quickly(context: PageContext, module: str) -> Response:
     """Create a record from a picker's short form: ``{"value", "text"}``, 422 with ``{"errors"}`` by field."""
     form = RecordForm.blank(record_type_of(context, module), context.formats).sent(await request.form)
+    form = replace(form, values={**form.values, **own_values(context, form.type)})
     try:
         written = await context.services.records.writes.create(access_of(context, module), form.patch(), None)
     except InvalidRecord as error:

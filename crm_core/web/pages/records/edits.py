@@ -34,7 +34,7 @@ from crm_core.web.pages.records.form_errors import not_chosen_of, patch_of
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
 from crm_core.web.pages.records.forms import RecordForm, Values
 from crm_core.web.pages.records.merging import Merge
-from crm_core.web.pages.records.picking import Picks, resolved, with_shown
+from crm_core.web.pages.records.picking import Picks, own_values, resolved, with_shown
 from crm_core.web.pages.records.queries import access_of, document_of, full_text, record_type_of
 from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.timeline_entries import kind_of, moment_of
@@ -79,9 +79,8 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
 async def creating(context: PageContext, module: str) -> Response:
     """The form of a new record; the address may give values to begin with."""
     form = RecordForm.blank(record_type_of(context, module), context.formats)
-    people = {member.name: context.caller.email for member in form.type.members if member.is_person}
     given = {name: text for name, text in form.known(request.args).items() if name in request.args}
-    form = replace(form, values={**form.values, **people, **given})
+    form = replace(form, values={**form.values, **own_values(context, form.type), **given})
     full = await full_text(context, form.type)
     title = gettext("No {record} can be created at present.", record=context.singular_of(form.type))
     notice = PageNotice(tone="warn", icon="lock", title=title, text=full) if full else None

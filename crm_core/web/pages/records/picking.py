@@ -68,6 +68,11 @@ class Picks(NamedTuple):
         return found | {name: options[0].value for name, options in self.questions.items() if options}
 
 
+def own_values(context: PageContext, record_type: RecordType) -> dict[str, str]:
+    """The values of a new record that are chosen beforehand: the user, where a colleague belongs."""
+    return {member.name: context.caller.email for member in record_type.members if member.is_person}
+
+
 async def matches_of(context: PageContext, member: Member, text: str, most: int = MOST) -> Matches:
     """The records or colleagues that a text finds; those changed last if it is empty. Raises AccessError."""
     if member.reference is None:
