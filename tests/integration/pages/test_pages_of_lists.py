@@ -116,6 +116,7 @@ def test_a_view_is_saved_shown_and_removed(grace: Visitor, alan: Visitor) -> Non
     shown = grace.get(tab[0].replace("&amp;", "&").removeprefix(grace.root))
     assert re.findall(r'<th scope="col"[^>]*>(?:<a[^>]*>)?([A-Z][a-z]+)', shown) == ["Name", "Email", "Tags"]
     assert "Seen ones" not in alan.get("/customers")
+    assert "View Seen ones replaced" in grace.post("/customers", "/customers/views", name=" Seen  ones", query=query)
     refused = grace.post("/customers", "/customers/views", 422, name=" ", query=query)
     assert "Enter a name of up to 60 characters." in refused
     grace.post("/customers", "/customers/views", 400, name="Bad", query="sort=-")
