@@ -249,8 +249,30 @@ def test_free_members_keep_their_types() -> None:
     form = stored()
     changed = browser_form(form.values)
     changed.setlist("custom.key", ["n", "t", "", "new"])
-    changed.setlist("custom.value", ["5", "y", "gone", "1"])
+    changed.setlist("custom.value", ["5", "y", "true", "1"])
     assert form.sent(changed).patch() == {"custom": {"n": 5, "t": "y", "new": "1", "yes": None}}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "sentence"),
+    [
+        ([("n", "5"), ("", "typed")], "Enter a field for the value “typed”."),
+        ([("n", "5"), (" ", "true"), ("", "typed")], "Enter a field for the value “typed”."),
+        ([("n", "5"), (" n ", "6")], "The field “n” is there twice. Remove one of them."),
+    ],
+)
+def test_no_typed_value_of_a_free_member_is_dropped(pairs: list[tuple[str, str]], sentence: str) -> None:
+    """A value without a name, and a second one under the same name, are errors, and the form shows them again."""
+    form = stored()
+    changed = browser_form(form.values)
+    changed.setlist("custom.key", [name for name, _ in pairs])
+    changed.setlist("custom.value", [value for _, value in pairs])
+    sent = form.sent(changed)
+    with pytest.raises(InvalidRecord) as refused:
+        sent.patch()
+    assert [(one.pointer, one.message) for one in refused.value.errors] == [("/custom", sentence)]
+    shown = next(field.pairs for field in sent.fields() if field.name == "custom")
+    assert {value for _, value in pairs} <= {pair.value for pair in shown}
 
 
 def test_controls_follow_the_kinds() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -34,10 +33,11 @@ from crm_core.web.pages.records.form_rows import (
 from crm_core.web.pages.records.sentences import sentence_of
 from crm_core.web.pages.records.typed_values import (
     as_text,
+    entries_error,
     entries_of,
     entries_patch,
-    entries_text,
     read,
+    sent_entries,
     separate_texts,
 )
 
@@ -92,8 +92,7 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
                 values[name] = rows_text(rows)
             elif member.kind == "entries":
                 pairs = zip(form.getlist(f"{name}.key"), form.getlist(f"{name}.value"), strict=False)
-                entries = {key.strip(): value for key, value in pairs if key.strip()}
-                values[name] = entries_text(dict(islice(entries.items(), self._most(member) + 1)))
+                values[name] = sent_entries(pairs, self._most(member) + 1)
             else:
                 values[name] = sent_text(form, name)
         return replace(self, values=values, blanks=blanks)
@@ -143,6 +142,8 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
                 readings |= of_rows
             elif member.kind == "entries":
                 patch[name] = entries_patch(text, self.record.get(name) or {})
+                if wrong := entries_error(text, entries_of(stored.get(name, ""))):
+                    findings.append(Finding(f"/{name}", "unclear_value", wrong))
             elif member.kind == "texts":
                 patch[name] = separate_texts(text, self.record.get(name) or ())
             else:

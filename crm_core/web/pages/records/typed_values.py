@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -101,9 +102,37 @@ def entries_of(text: str) -> dict[str, str]:
         return {}
 
 
+def sent_entries(pairs: Iterable[tuple[str, str]], most: int) -> str:
+    """The text of a form's pairs of name and value. A name that is blank, or there already, gets spaces at its end."""
+    found: dict[str, str] = {}
+    for sent, value in pairs:
+        name = sent.strip()
+        if not name and not value.strip():
+            continue
+        while name in found:
+            name += " "
+        found[name] = value
+    return entries_text(dict(islice(found.items(), most)))
+
+
+def entries_error(text: str, stored: Mapping[str, str]) -> str:
+    """The sentence about a value without a name, or a name that is there twice; empty if there is none.
+
+    The value of a stored entry whose name was cleared is no error: this is how the entry is removed.
+    """
+    entries = entries_of(text)
+    removed = {value for name, value in stored.items() if name not in entries}
+    for name, value in entries.items():
+        if not name.strip() and name not in stored and value not in removed:
+            return gettext("Enter a field for the value “{value}”.", value=value)
+        if name != name.strip() and name.strip() in entries and name not in stored:
+            return gettext("The field “{name}” is there twice. Remove one of them.", name=name.strip())
+    return ""
+
+
 def entries_patch(text: str, stored: Mapping[str, Any]) -> dict[str, Any]:
     """The merge patch of a free object: an entry whose text is unchanged keeps its type, a missing one is null."""
-    wanted = entries_of(text)
+    wanted = {name: value for name, value in entries_of(text).items() if name.strip() or name in stored}
     patch: dict[str, Any] = dict.fromkeys(name for name in stored if name not in wanted)
     for name, value in wanted.items():
         patch[name] = stored[name] if name in stored and free_text(stored[name]) == value else value
