@@ -136,8 +136,9 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
     except FolderBusy as busy:
         if not client.is_served(folder):
             owner = "another process" if busy.pid is None else f"the process with pid {busy.pid}"
-            problem = f"{folder} is in use by {owner}, such as another crm command"
-            raise SetupError([f"{problem}: run this again once it has ended"]) from None
+            problem = f"{folder} is in use by {owner}, which answers no commands"
+            advice = "wait for it if it is another command; see its log if it is a server"
+            raise SetupError([f"{problem}: {advice}"]) from None
         if streams:
             yield from client.stream(folder, name, arguments)
         else:

@@ -165,9 +165,10 @@ class PostgreSQLTenants(StorageBackend):
         return frozenset(name for (name,) in rows)
 
     async def rename(self, tenant: str, name: str) -> None:
+        epoch = await self._epoch(tenant)
         await self._add(name)
         await self._on.attempts.write(self._key(tenant))
-        arguments = self._context.instance, tenant, name, await self._epoch(tenant)
+        arguments = self._context.instance, tenant, name, epoch
         done = await self._on.database.rows("SELECT crm.rename_tenant(%s, %s, %s, %s)", arguments, LONG_SECONDS)
         if not done[0][0]:
             raise _taken(name)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from crm_core.errors import SetupError, StorageUnavailable
+from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.model.log import Head
 from crm_core.plugin.storage import (
     Claim,
@@ -382,3 +382,9 @@ async def test_long_values_are_found(store: PostgreSQLBackend) -> None:
     assert found.document.id == "n1"
     page = await store.page("north", PageQuery(collection="notes", sort="k", filters=(("k", (f"{long}2",)),)))
     assert [each.id for each in page.documents] == ["n2"]
+
+
+async def test_the_rename_of_no_tenant_says_so(store: PostgreSQLBackend) -> None:
+    """Even to a name that is taken, as on files."""
+    with pytest.raises(UnknownTenant):
+        await store.rename("absent", "north")
