@@ -67,7 +67,7 @@ def command(config: Path, processes: int, dev: bool) -> None:  # noqa: FBT001 --
 
 
 def _serve_and_reload(config: Path) -> None:
-    """Serve until a file changes, then start again; what does not start waits for a change."""
+    """Serve until a file changes, then start again; what cannot be loaded waits for a change."""
     from crm_core.cli.dev import Watch, print_failure, refuse_unsafe
     from crm_core.server.process import run
     from crm_core.settings.installation import install
@@ -76,12 +76,13 @@ def _serve_and_reload(config: Path) -> None:
     set_up_logging()
     try:
         installation = install(config, os.environ, print_failure)
-        refuse_unsafe(installation.settings)
-        run(_serve(installation, str(installation.settings.listen), partial(_announce, installation), watch=watch))
     except SetupError as error:
         for problem in error.problems:
             click.echo(problem, err=True)
         watch.wait()
+    else:
+        refuse_unsafe(installation.settings)
+        run(_serve(installation, str(installation.settings.listen), partial(_announce, installation), watch=watch))
     if watch.changed:
         watch.start_again()
 

@@ -65,6 +65,16 @@ def test_a_plugin_is_loaded_again_and_its_tracebacks_are_in_the_terminal(box: Bo
     until(lambda: (answer := pushed(box)) is not None and answer.status_code == 200, box.log_text)
 
 
+def test_what_no_watched_file_can_fix_ends_it(box: Box) -> None:
+    """A second server on the folder exits with the first's pid, one with a broken roster with its place."""
+    box.create_tenants().start()
+    assert box.process is not None
+    assert f"in use by the process with pid {box.process.pid}" in box.crm("serve", "--dev", code=1)
+    assert box.stop() == 0
+    (box.config / "keys.yaml").write_text("tenants: 5\n")
+    assert "keys.yaml:1:10: " in box.crm("serve", "--dev", code=1)
+
+
 @pytest.mark.parametrize(
     ("settings", "options", "said"),
     [
