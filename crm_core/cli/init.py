@@ -31,6 +31,8 @@ def command(config: Path, instance: str, tenant: str | None, admin: str | None) 
         raise click.UsageError("--tenant must be 1 to 63 of a-z, 0-9 and -, and cannot start or end with -")
     if admin and not tenant:
         raise click.UsageError("--admin needs --tenant")
+    if admin is not None:
+        _refuse_unusable(admin)
     written = write_files(config, instance)
     for name in OF_INSTANCE:
         click.echo(
@@ -48,6 +50,15 @@ def command(config: Path, instance: str, tenant: str | None, admin: str | None) 
         click.echo(
             "Next: set CRM_SECRET_KEY (crm keys generate prints one), then run crm tenant create NAME and crm serve."
         )
+
+
+def _refuse_unusable(email: str) -> None:
+    """Refuse an address that no user can have, before anything is written. Raises UsageError."""
+    from crm_core.model.fields import convert
+    from crm_core.model.text_types import Email
+
+    if convert(email, Email)[1]:
+        raise click.UsageError("--admin must be an email address such as info@example.com")
 
 
 def write_files(config: Path, instance: str) -> list[str]:

@@ -59,6 +59,7 @@ def test_init_writes_commented_files_that_are_good_and_overwrites_none(tmp_path:
         (["init"], 2, "--instance"),
         (["init", "--instance", "EU 1"], 2, "a-z"),
         (["init", "--instance", "eu1", "--admin", "a@example.com"], 2, "--tenant"),
+        (["init", "--instance", "eu1", "--tenant", "a", "--admin", "me"], 2, "email address"),
         (["tenant", "create"], 2, "NAME"),
         (["serve"], 1, "instance.yaml"),
         (["tenant", "list"], 1, "instance.yaml"),
@@ -70,9 +71,10 @@ def test_init_writes_commented_files_that_are_good_and_overwrites_none(tmp_path:
     ],
 )
 def test_exit_codes_say_done_refused_or_wrong_usage(tmp_path: Path, words: list[str], code: int, said: str) -> None:
-    """0, 1 and 2, each with a sentence and no trace."""
+    """0, 1 and 2, each with a sentence and no trace; wrong usage writes nothing."""
     done = crm(*words, where=tmp_path)
     assert done.returncode == code, done
+    assert code != 2 or not any(tmp_path.iterdir())
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
