@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from crm_core.errors import Finding, PluginFailed
+from crm_core.model.fields import convert
 from crm_core.model.folded_text import is_visible
 from crm_core.model.frozen import frozen
 from crm_core.model.stored_values import as_stored
@@ -67,7 +68,9 @@ class OwnRules:
         wrong = {finding.pointer[1:].partition("/")[0] for finding in findings}
         rest = {name: value for name, value in merged.items() if name not in wrong}
         rest |= {each.name: "x" for each in self._type.members if each.name in wrong and each.kind in _TEXTS}
-        return [] if self._copy(rest) is None else missing_name(self.completed(rest, current)[1], findings)
+        if convert(rest, self._type.RECORD)[1]:
+            return []
+        return missing_name(self.completed(rest, current)[1], findings)
 
     def findings(self, merged: dict[str, Any], current: Mapping[str, Any]) -> list[Finding]:
         """The type's own findings. Raises PluginFailed."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -103,3 +103,26 @@ def test_a_record_of_a_newer_schema_stays_as_it_is() -> None:
     read = trips_of_before().reindex(tuple(put.indexes))
     assert read is not None
     assert read(put.body)[0] == put.body
+
+
+class Receipt(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    number: Annotated[str, msgspec.Meta(pattern="^R-[0-9]+$")]
+    name: Line | None = None
+
+
+class Receipts(RecordType):
+    NAME = "receipts"
+    TITLE = "Receipts"
+    SINGULAR = "Receipt"
+    RECORD = Receipt
+    COMPUTED = ("name",)
+
+    def complete(self, record: Receipt, before: Receipt | None) -> Receipt:
+        """Name it after its number."""
+        return msgspec.structs.replace(record, name=f"Receipt {int(record.number[2:])}")
+
+
+@pytest.mark.parametrize("data", [{"number": "one"}, {"number": 1}, {"number": None}, {}])
+def test_a_refused_record_is_not_completed(data: dict[str, Any]) -> None:
+    """A type's ``complete`` gets records that its schema accepts, and no others."""
+    assert [finding.pointer for finding in Shape(Receipts(), "lone").validate(data).findings] == ["/number"]
