@@ -16,7 +16,7 @@ from crm_core.records.guarded_store import RecordAccess
 from crm_core.records.idempotency import WriteResult
 from crm_core.records.list_query import Parameters
 from crm_core.records.preconditions import UNCONDITIONAL, Preconditions
-from crm_core.records.reading import RecordReads
+from crm_core.records.reading import Current, RecordReads
 
 MOST_CHOSEN: Final = 500
 """Records that are chosen one by one, and changed records whose revisions are remembered for an undo."""
@@ -27,6 +27,8 @@ _MOST_LISTED: Final = 200
 
 PatchOf = Callable[[Document], Awaitable[dict[str, Any]]]
 """The merge patch of a record; a RecordError refuses this one record."""
+
+_Write = Callable[[RecordAccess, Sequence[Document], "BulkTally"], Awaitable[None]]
 
 
 class Selected(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ class BulkTally(msgspec.Struct):
 
 
 class BulkChanges:
-    """Changes of many records of one type."""
+    """Changes of many records of one type. The caller is looked up again for each part of them."""
 
     def __init__(self, reads: RecordReads, batches: Batches, archive: Archive) -> None:
         self._reads = reads
@@ -90,20 +92,24 @@ class BulkChanges:
         listing = await self._reads.list(access, {**selected.parameters, "limit": "1", "total": "true"})
         return listing.total or 0
 
-    async def update(self, access: RecordAccess, selected: Selected, patch_of: PatchOf) -> AsyncIterator[BulkTally]:
+    async def update(
+        self, access: RecordAccess, selected: Selected, patch_of: PatchOf, current: Current
+    ) -> AsyncIterator[BulkTally]:
         """Change each record by its patch; yields the tally after each part."""
 
-        async def write(documents: Sequence[Document], tally: BulkTally) -> None:
+        async def write(access: RecordAccess, documents: Sequence[Document], tally: BulkTally) -> None:
             await self._written(access, documents, patch_of, tally)
 
-        async for tally in self._run(access, selected, write):
+        async for tally in self._run(access, selected, write, current):
             yield tally
 
-    async def move(self, access: RecordAccess, selected: Selected, *, archived: bool) -> AsyncIterator[BulkTally]:
+    async def move(
+        self, access: RecordAccess, selected: Selected, current: Current, *, archived: bool
+    ) -> AsyncIterator[BulkTally]:
         """Archive each record, or bring it back; yields the tally after each part."""
         revisions = dict(selected.chosen)
 
-        async def write(documents: Sequence[Document], tally: BulkTally) -> None:
+        async def write(access: RecordAccess, documents: Sequence[Document], tally: BulkTally) -> None:
             for start in range(0, len(documents), _TOGETHER):
                 some = documents[start : start + _TOGETHER]
                 moves = (self._moved(access, one, revisions.get(one.id, 0), archived=archived) for one in some)
@@ -113,21 +119,19 @@ class BulkChanges:
                     else:
                         tally.count(document, outcome.revision)
 
-        async for tally in self._run(access, selected, write):
+        async for tally in self._run(access, selected, write, current):
             yield tally
 
     async def _run(
-        self,
-        access: RecordAccess,
-        selected: Selected,
-        write: Callable[[Sequence[Document], BulkTally], Awaitable[None]],
+        self, access: RecordAccess, selected: Selected, write: _Write, current: Current
     ) -> AsyncIterator[BulkTally]:
         tally = BulkTally()
         parts = self._chosen(access, selected, tally) if selected.parameters is None else self._all(access, selected)
         try:
             async for documents in parts:
                 if documents:
-                    await write(documents, tally)
+                    caller = await current(access.tenant, access.caller)
+                    await write(msgspec.structs.replace(access, caller=caller), documents, tally)
                 yield tally
         except CrmError as error:  # rights, module or storage are gone: what is written stays
             tally.stopped = error

@@ -4,10 +4,11 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import RevisionMismatch
+from crm_core.errors import RevisionMismatch, Unauthenticated
+from crm_core.model.caller import Caller
 from crm_core.plugin.storage import Document
 from crm_core.records.bulk import BulkTally, PatchOf, Selected
-from records_world import EVERYTHING, World
+from records_world import EVERYTHING, World, unchanged
 
 
 def setting(**members: Any) -> PatchOf:
@@ -32,7 +33,7 @@ async def test_a_selection_is_changed_while_its_filter_finds_it(world: World) ->
     assert await world.records.bulk.count(world.access(), selected) == 130
     steps = [
         (tally.done, tally.changes)
-        async for tally in world.records.bulk.update(world.access(), selected, setting(status="active"))
+        async for tally in world.records.bulk.update(world.access(), selected, setting(status="active"), unchanged)
     ]
     assert steps == [(100, 100), (130, 130)]
     active = await world.list(status="active", limit="200", sort="name")
@@ -43,7 +44,7 @@ async def test_a_selection_is_changed_while_its_filter_finds_it(world: World) ->
 async def test_each_record_has_its_own_refusal(world: World) -> None:
     """One that is gone, one that is archived and one whose patch is refused stop no other; what changed is named."""
     made, old, unready = [await world.create(name=name) for name in ("Ada", "Old", "Unready")]
-    await last(world.records.bulk.move(world.access(), Selected(((old["id"], 0),)), archived=True))
+    await last(world.records.bulk.move(world.access(), Selected(((old["id"], 0),)), unchanged, archived=True))
 
     async def patch(document: Document) -> dict[str, Any]:
         if document.id == unready["id"]:
@@ -51,7 +52,7 @@ async def test_each_record_has_its_own_refusal(world: World) -> None:
         return {"status": "active"}
 
     chosen = tuple((id_, 0) for id_ in (made["id"], "gone", old["id"], unready["id"]))
-    tally = await last(world.records.bulk.update(world.access(), Selected(chosen), patch))
+    tally = await last(world.records.bulk.update(world.access(), Selected(chosen), patch, unchanged))
     assert (tally.done, tally.changes, tally.refusals) == (4, 1, 3)
     assert tally.changed == [(made["id"], 2)]
     assert {one.name: one.code for one in tally.refused} == {
@@ -66,15 +67,36 @@ async def test_a_bulk_archive_is_undone_by_a_bulk_restore(world: World) -> None:
     made = [await world.create(name=name) for name in ("Ada", "Bob")]
     access = world.access()
     chosen = tuple((one["id"], 0) for one in made)
-    archived = await last(world.records.bulk.move(access, Selected(chosen), archived=True))
+    archived = await last(world.records.bulk.move(access, Selected(chosen), unchanged, archived=True))
     assert await world.records.count("north", "customers") == 0
-    again = await last(world.records.bulk.move(access, Selected(chosen), archived=True))
+    again = await last(world.records.bulk.move(access, Selected(chosen), unchanged, archived=True))
     assert (again.done, again.changes) == (2, 0)
     stale = (archived.changed[0][0], 7)
-    back = await last(world.records.bulk.move(access, Selected((stale, archived.changed[1])), archived=False))
+    back = await last(
+        world.records.bulk.move(access, Selected((stale, archived.changed[1])), unchanged, archived=False)
+    )
     assert (back.changes, [one.code for one in back.refused]) == (1, ["revision_mismatch"])
     assert [msgspec.json.decode((await world.records.reads.detail(access, one[0])).body)["archived_at"] is None
             for one in archived.changed] == [False, True]  # fmt: skip
+
+
+async def test_a_caller_who_is_gone_changes_no_more(world: World) -> None:
+    """One who is disabled in the middle: what is written stays, the rest was not tried, and the tally says why."""
+    for number in range(250):
+        await world.create(name=f"n{number}")
+    lookups = 0
+
+    async def current(_tenant: str, caller: Caller) -> Caller:
+        nonlocal lookups
+        lookups += 1
+        if lookups > 1:
+            raise Unauthenticated("Sign in.")
+        return caller
+
+    tallies = world.records.bulk.update(world.access(), Selected(parameters={}), setting(status="active"), current)
+    tally = await last(tallies)
+    assert (tally.done, tally.changes) == (100, 100)
+    assert isinstance(tally.stopped, Unauthenticated)
 
 
 async def test_lost_rights_stop_the_rest(world: World) -> None:
@@ -83,6 +105,8 @@ async def test_lost_rights_stop_the_rest(world: World) -> None:
         await world.create(name=f"Customer {number}")
     features = {**EVERYTHING, "overrides": {"customers.update": False, "customers.create": False}}
     await world.features(features)
-    tally = await last(world.records.bulk.update(world.access(), Selected(parameters={}), setting(status="active")))
+    tally = await last(
+        world.records.bulk.update(world.access(), Selected(parameters={}), setting(status="active"), unchanged)
+    )
     assert tally.stopped is not None
     assert (tally.stopped.code, tally.changes) == ("feature_unavailable", 0)

@@ -122,7 +122,8 @@ async def set_many(context: PageContext, module: str) -> Response:
         patch = patch_of(member, picks.form)
     except InvalidRecord as error:
         return await _asked(bulk, member, picks.form, problem=localized(error.detail))
-    tallies = context.services.records.bulk.update(access_of(context, module), bulk.selected, patch)
+    services, access = context.services, access_of(context, module)
+    tallies = services.records.bulk.update(access, bulk.selected, patch, services.callers.current)
     return await _answer(
         bulk, tallies, gettext("Changing {label}", label=within_sentence(member)), gettext("{records} changed"), "undo"
     )
@@ -133,7 +134,8 @@ async def undo_many(context: PageContext, module: str) -> Response:
     bulk = await Bulk.sent(context, module, await request.form)
     access = access_of(context, module)
     patch = undoing(context, access, dict(bulk.selected.chosen))
-    tallies = context.services.records.bulk.update(access, bulk.selected, patch)
+    services = context.services
+    tallies = services.records.bulk.update(access, bulk.selected, patch, services.callers.current)
     return await _answer(bulk, tallies, gettext("Undoing"), gettext("{records} set back"))
 
 
@@ -159,8 +161,8 @@ async def restore_many(context: PageContext, module: str) -> Response:
 
 
 async def _moved(bulk: Bulk, *, archived: bool) -> Response:
-    access = access_of(bulk.context, bulk.type.NAME)
-    tallies = bulk.context.services.records.bulk.move(access, bulk.selected, archived=archived)
+    services, access = bulk.context.services, access_of(bulk.context, bulk.type.NAME)
+    tallies = services.records.bulk.move(access, bulk.selected, services.callers.current, archived=archived)
     doing, done, undo = (
         (gettext("Archiving"), gettext("{records} archived"), "restore")
         if archived

@@ -75,6 +75,9 @@ class RowImport:
             sent = [row for row in rows if row.item is not None]
             data = {"items": [row.item for row in sent]}
             batch = Batch(data=data, atomic=False, request_id="", instance="", idempotent=None)
+            if start:  # it may take long: one who signed out or was disabled writes no more
+                caller = await self._context.services.callers.current(access.tenant, access.caller)
+                access = msgspec.structs.replace(access, caller=caller)
             written = await (batches.run(access, batch) if write else batches.check(access, batch))
             results = dict(zip([row.line for row in sent], msgspec.json.decode(written.body)["results"], strict=True))
             yield [_result(row, results.get(row.line)) for row in rows]
