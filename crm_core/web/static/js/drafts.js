@@ -8,7 +8,7 @@ const FIELDS = "input:not([type=hidden], [type=submit]), textarea, select, [data
 export function watchDrafts() {
   if (document.querySelector(".toasts [data-toast]")) forgetSent();
   document.querySelectorAll("form[data-draft]").forEach(restore);
-  document.querySelectorAll("form[data-reloads]").forEach(reloads);
+  document.querySelectorAll("[data-reloads]").forEach(reloads);
   document.addEventListener("input", ({ target }) => store(target.closest("form[data-draft]")));
   document.addEventListener("change", ({ target }) => store(target.closest("form[data-draft]")));
   document.addEventListener("submit", ({ target }) => {
@@ -27,9 +27,9 @@ export function watchDrafts() {
   });
 }
 
-// The page of a refused form counts as one that was opened: Back and Reload do not ask whether to send it again.
-function reloads(form) {
-  if ("draft" in own(form).dataset) store(form);
+// The page that answers a form counts as one that was opened: Back and Reload do not ask whether to send it again.
+function reloads(part) {
+  if (own(part).matches("form[data-draft]")) store(part);
   history.replaceState(history.state, "", location.href);
 }
 

@@ -17,8 +17,10 @@ export function watchForms() {
   document.addEventListener("input", dirty);
   document.addEventListener("input", echo);
   addEventListener("beforeunload", (event) => {
-    if (document.querySelector("form[data-dirty='changed']")) event.preventDefault();
+    if (document.querySelector("form[data-dirty='changed'], [data-once]")) event.preventDefault();
   });
+  // What is shown only once is copied, or said to be stored.
+  document.addEventListener("click", ({ target }) => own(target).closest("[data-once] :is(a, button)")?.closest("[data-once]").removeAttribute("data-once"));
   addEventListener("pageshow", () => document.querySelectorAll("[aria-busy='true']").forEach(free));
   const wrong = document.querySelectorAll("main [aria-invalid='true']");
   const notice = wrong.length === 1 ? null : document.querySelector("[data-errors]");
