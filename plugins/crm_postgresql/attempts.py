@@ -1,4 +1,4 @@
-"""Unverified attempts: cached for a moment, then written together, without a wait for any request."""
+"""Unverified attempts: written right after their requests; those that follow soon, together after a moment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crm_core.model.log import LogEntry
 from crm_postgresql.database import Database
 from crm_postgresql.units import entry_columns
 
-_AFTER: Final = 0.3  # seconds until they are written
+_INTERVAL: Final = 0.3  # seconds between two times of writing
 _MOST: Final = 10_000  # of a tenant that wait; the oldest goes
 _encode = msgspec.json.Encoder().encode
 
@@ -46,10 +46,10 @@ class Attempts:
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(_AFTER)
-                for tenant in list(self._waiting):
+                for tenant in list(self._waiting):  # other processes read only what is written
                     with suppress(CrmError):
                         await self.write(tenant)
+                await asyncio.sleep(_INTERVAL)
         finally:
             self._flushing = None
 
@@ -78,5 +78,6 @@ class Attempts:
             with suppress(CrmError):
                 await self.write(tenant)
         if self._flushing is not None:
-            self._flushing.cancel()
+            async with self._writing:  # one that is being written would be lost
+                self._flushing.cancel()
             await asyncio.wait({self._flushing})

@@ -26,6 +26,7 @@ from crm_core.plugin.storage import (
 )  # fmt: skip
 from crm_core.testing.storage import entry, put
 from crm_core.testing.storage_changes import change
+from crm_postgresql import attempts
 from crm_postgresql.database import refusal
 from crm_postgresql.storage import PostgreSQLBackend
 from postgresql_server import Server
@@ -74,6 +75,26 @@ async def test_a_noted_attempt_is_readable_while_it_is_written(store: PostgreSQL
         await asyncio.sleep(0)
         assert len(await store.entries("north", EntryQuery())) == number
         await writing
+
+
+async def test_an_attempt_is_soon_readable_on_other_processes(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt does not wait until others are written with it, and one that is being written is not lost."""
+    monkeypatch.setattr(attempts, "_INTERVAL", 3600.0)
+    first, other = [await opened(postgresql.migrated, tmp_path, "soon") for _ in range(2)]
+    await first.create("north")
+    first.note("north", entry(1, signature_result="invalid"))
+    while not await other.entries("north", EntryQuery()):  # noqa: ASYNC110 -- the database sends no event of it
+        await asyncio.sleep(0.01)
+    await first.close()
+    first = await opened(postgresql.migrated, tmp_path, "soon")
+    first.note("north", entry(2, signature_result="invalid"))
+    while first._on.attempts._waiting:  # noqa: ASYNC110 -- its task begins to write in one of the next turns
+        await asyncio.sleep(0)
+    await first.close()
+    assert len(await other.entries("north", EntryQuery())) == 2
+    await other.close()
 
 
 async def test_an_attempt_whose_reader_leaves_is_written_later(store: PostgreSQLBackend) -> None:
