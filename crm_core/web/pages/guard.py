@@ -167,9 +167,10 @@ async def _signed_out(site: Site, tenant: str, one: PageRoute, error: Unauthenti
 
 
 def _to_login(site: Site, tenant: str) -> Response:
-    """To the sign-in page, which leads back to the requested one."""
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else ""
-    query = f"?{urlencode({'next': wanted})}" if wanted else ""
-    response = see_other(f"{site.root(tenant)}/login{query}")
+    """To the sign-in page, which leads back to the requested one, or says that a form was not accepted signed out."""
+    query = "said=ended"
+    if request.method in ("GET", "HEAD"):
+        query = urlencode({"next": request.full_path.rstrip("?")})
+    response = see_other(f"{site.root(tenant)}/login?{query}")
     response.headers.add("Set-Cookie", ended_session_cookie(site.services, current_request(), tenant))
     return response

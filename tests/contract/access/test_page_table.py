@@ -51,7 +51,7 @@ async def outcome(client: httpx.AsyncClient, live: Instance, route: PageRoute, c
         answer = await client.post(address, data={"csrf": csrf}, headers={"Origin": live.url})
     assert answer.status_code < 500, f"{route.method} {route.path}: {answer.status_code} {answer.text}"
     where = answer.headers.get("Location", "")
-    if answer.status_code == 303 and "/login" in where and "said=" not in where:
+    if answer.status_code == 303 and "/login" in where and "said=out" not in where:
         return "login"
     if answer.status_code not in (401, 403):
         return "through"

@@ -31,6 +31,7 @@ RESET_HOURS: Final = int(RESET.total_seconds() // 3600)
 MISMATCH: Final = gettext_noop("The passwords do not match. Enter the new password twice.")
 _NOTICES: Final[Mapping[str, tuple[str, str]]] = {
     "out": (gettext_noop("You are signed out."), ""),
+    "ended": (gettext_noop("You are signed out."), gettext_noop("Nothing was changed. Sign in, then try again.")),
     "password": (gettext_noop("The password is set."), gettext_noop("Sign in with it.")),
 }
 
@@ -65,8 +66,10 @@ async def login_page(context: AnonymousContext) -> Response:
     try:
         await visitor(context.services, current_request(), context.tenant)
     except Unauthenticated:
-        title, text = _NOTICES.get(request.args.get("said", ""), ("", ""))
-        notice = PageNotice(tone="ok", icon="check", title=gettext(title), text=gettext(text)) if title else None
+        said = request.args.get("said", "")
+        title, text = _NOTICES.get(said, ("", ""))
+        tone, icon = ("warn", "lock") if said == "ended" else ("ok", "check")
+        notice = PageNotice(tone=tone, icon=icon, title=gettext(title), text=gettext(text)) if title else None
         view = LoginView(email="", next=_own_page(context, request.args.get("next", "")), notice=notice)
         return context.page("login.html", view)
     return see_other(f"{context.root}/")
