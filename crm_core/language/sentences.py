@@ -53,7 +53,7 @@ SENTENCES: Final = (
     ),
     gettext_noop("A push is expected every {span}, but none was accepted yet."),
     gettext_noop("A push is expected every {span}; the last was accepted {age} ago."),
-    gettext_noop("The newest edit of keys.yaml was not loaded; the version before it is in effect: {problem}"),
+    gettext_noop("The newest edit of {name} was not loaded; the version before it is in effect: {problem}"),
     gettext_noop("{places}: the operator's log and crm config check say why"),
     gettext_noop(
         "This server's clock has stepped back: it is behind its own log. Check its time service. If the clock was "

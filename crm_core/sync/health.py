@@ -47,6 +47,9 @@ class RosterConfiguration(Protocol):
 class HealthConfiguration(ModuleConfiguration, RosterConfiguration, Protocol):
     """The configuration that health is judged by."""
 
+    def errors(self) -> tuple[str, ...]:
+        """The problems for which the newest edits of any file are not in effect."""
+
 
 class HealthReports:
     """The sync health of the tenants of one instance."""
@@ -202,14 +205,14 @@ class HealthReports:
 
     def _refused_edit(self) -> Iterable[str]:
         if error := self._roster_error():
-            yield f"The newest edit of keys.yaml was not loaded; the version before it is in effect: {error}"
+            yield _not_loaded("keys.yaml", error)
+        for name in ("modules.yaml", "roles.yaml"):
+            if lines := [line for line in self._configured.errors() if line.startswith(f"{name}:")]:
+                yield _not_loaded(name, _places("\n".join(lines), name))
 
     def _roster_error(self) -> str | None:
-        """The places of the errors in keys.yaml. Their words are for operators: they may be of another tenant."""
-        if (error := self._configured.roster_error) is None:
-            return None
-        places = ", ".join(_PLACE.findall(error)[:_PLACES])
-        return f"{places or 'keys.yaml'}: the operator's log and crm config check say why"
+        error = self._configured.roster_error
+        return None if error is None else _places(error, "keys.yaml")
 
     async def _last(self, tenant: str, status: str) -> LogEntry | None:
         query = EntryQuery(equals=(("status", status),), verified=True, limit=1)
@@ -223,6 +226,16 @@ class HealthReports:
 
 
 _COUNTED: Final = ("applied", "unchanged", "rejected", "failed", "unverified")
+
+
+def _not_loaded(name: str, problem: str) -> str:
+    return f"The newest edit of {name} was not loaded; the version before it is in effect: {problem}"
+
+
+def _places(error: str, name: str) -> str:
+    """The places of the errors in a file. Their words are for operators: they may be of another tenant."""
+    places = ", ".join(_PLACE.findall(error)[:_PLACES])
+    return f"{places or name}: the operator's log and crm config check say why"
 
 
 def _expected_key(tenant: str, roster: TenantRoster, now: datetime) -> str | None:

@@ -17,11 +17,12 @@ TEXT = "the operator's log and crm config check say why"
 
 
 class Edited:
-    """A configuration whose newest edit of keys.yaml was refused."""
+    """A configuration whose newest edits were refused: ``error`` of keys.yaml, ``others`` of the other files."""
 
-    def __init__(self, configured: Any, error: str) -> None:
+    def __init__(self, configured: Any, error: str | None, *others: str) -> None:
         self._configured = configured
         self.roster_error = error
+        self.errors = lambda: others
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._configured, name)
@@ -61,6 +62,19 @@ async def test_a_refused_edit_is_shown_by_its_places(world: World, error: str, s
     assert found["roster"]["error"] == f"{shown}: {TEXT}"
     assert found["reasons"] == [
         f"The newest edit of keys.yaml was not loaded; the version before it is in effect: {shown}: {TEXT}"
+    ]
+
+
+async def test_refused_edits_of_the_catalog_and_of_roles_are_reasons(world: World) -> None:
+    """Each file with its places; the roster is not concerned."""
+    lines = ("modules.yaml:1:10: expected modules", "roles.yaml:3:5: no such key", "roles.yaml:9:1: unknown member")
+    edited = Edited(world.services.configured, None, *lines)
+    found = await HealthReports(world.services._sync, edited, none_orphaned).report("northwind")
+    assert (found["status"], found["roster"]["error"]) == ("degraded", None)
+    before = "was not loaded; the version before it is in effect"
+    assert found["reasons"] == [
+        f"The newest edit of modules.yaml {before}: modules.yaml:1:10: {TEXT}",
+        f"The newest edit of roles.yaml {before}: roles.yaml:3:5, roles.yaml:9:1: {TEXT}",
     ]
 
 
