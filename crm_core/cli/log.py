@@ -170,16 +170,16 @@ def verify(tenant: str, head: str | None, config: Path, as_json: bool) -> None: 
 def export(tenant: str, form: str, config: Path, **options: str | None) -> None:
     """Write every entry to standard output, newest first: a JSON object a line, or CSV."""
     from crm_core.model.spreadsheet import line as csv_line
+    from crm_core.sync.log import CSV_MEMBERS
 
-    out = sys.stdout.buffer
-    for number, entry in enumerate(stream(config, "log.export", tenant=tenant, filters=_filled_in(options))):
+    out, head = sys.stdout.buffer, csv_line(CSV_MEMBERS) if form == "csv" else b""
+    for entry in stream(config, "log.export", tenant=tenant, filters=_filled_in(options)):
         if form == "csv":
-            entry.pop("errors", None)  # a list fits no cell
-            if number == 0:
-                out.write(csv_line(entry))
-            out.write(csv_line(entry.values()))
+            out.write(head + csv_line(entry.get(name) for name in CSV_MEMBERS))
+            head = b""
         else:
             out.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+    out.write(head)  # where no entry came
     out.flush()
     warn_of_quarantine(config, tenant)
 

@@ -295,6 +295,8 @@ def test_a_refusal_has_its_errors_in_the_log(box: Box) -> None:
     exported = box.crm("log", "export", "--tenant", "northwind", "--format", "csv")
     assert next(csv.reader(io.StringIO(exported))) == MEMBERS
     assert "/data/footer" not in exported
+    none = box.crm("log", "export", "--tenant", "northwind", "--format", "csv", "--status", "failed")
+    assert list(csv.reader(io.StringIO(none))) == [MEMBERS]
     assert "is intact" in box.crm("log", "verify", "--tenant", "northwind")
 
 
