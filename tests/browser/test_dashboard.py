@@ -66,9 +66,13 @@ def test_the_keyboard_stays_where_it_acts(sit: Sit, box: Box, api: Api, day: Non
     """After Undo the focus is on the task's box; a task that leaves a list leaves it on the link of the next one."""
     for number in (1, 2, 3):
         api.put(
-            "tasks", f"stay-{number}", name=f"Stay {number}", assignee=People.manager.email, due_on=f"2020-01-0{number}"
+            "tasks",
+            f"stay-{number}",
+            name=f"Stay {number}",
+            assignee=People.super_admin.email,
+            due_on=f"2020-01-0{number}",
         )
-    desk = sit(People.manager)
+    desk = sit(People.super_admin)
     page = desk.page
     desk.go("/")
     done = page.get_by_role("checkbox", name="Done: Stay 1")
@@ -76,7 +80,9 @@ def test_the_keyboard_stays_where_it_acts(sit: Sit, box: Box, api: Api, day: Non
     page.get_by_role("button", name="Undo: Stay 1").press("Enter")
     expect(done).not_to_be_checked()
     expect(done).to_be_focused()
-    desk.go(f"/tasks?view=list&done=false&assignee={People.manager.email}")
+    desk.go(f"/tasks?view=list&done=false&assignee={People.super_admin.email}")
     page.get_by_role("button", name="Done: Stay 2").press("Enter")
     expect(page.get_by_role("button", name="Done: Stay 2")).to_have_count(0)
     expect(page.get_by_role("link", name="Stay 3")).to_be_focused()
+    for number in (1, 3):  # no other test finds them open
+        api.put("tasks", f"stay-{number}", name=f"Stay {number}", done=True)
