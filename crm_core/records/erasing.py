@@ -22,6 +22,7 @@ from crm_core.plugin.storage import (
     Unit,
 )
 from crm_core.records.changes import entry_of
+from crm_core.records.distinct import without_pairs
 from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy
 from crm_core.records.list_views import naming_texts, without_records
 from crm_core.records.preconditions import Preconditions
@@ -156,12 +157,13 @@ class Erasure:
         now = self._store.now()
         texts = [text for shape, document in found.values() for text in _naming(shape, document)]
         expect, puts = await without_records(self._store.backend, access.tenant, texts)
+        free, pairs = await without_pairs(self._store.backend, access.tenant, list(found))
         records = list(reversed(found.values()))  # those that refer before what they refer to
         return Unit(
             now=int(now.timestamp()),
-            expect=(workspace.unchanged, *self._expected(records), *expect),
+            expect=(workspace.unchanged, *self._expected(records), *expect, *free),
             puts=puts,
-            deletes=tuple(Delete(document.collection, document.id) for _, document in records),
+            deletes=(*(Delete(document.collection, document.id) for _, document in records), *pairs),
             changes=tuple(_entry(access, shape, document, to_wire(now)) for shape, document in records),
         )
 

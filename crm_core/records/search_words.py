@@ -69,6 +69,14 @@ def search_terms(q: str) -> tuple[Term, ...]:
     return terms or (Term(inside=(_SIGNS, q)),)
 
 
+def same_number(one: str, other: str) -> bool:
+    """Whether two telephone numbers are the same, even if only one has the codes of its country and area."""
+    mine, theirs = _dialled(one), _dialled(other)
+    if min(len(mine), len(theirs)) < _FEWEST_DIGITS:
+        return mine == theirs
+    return mine.endswith(theirs) or theirs.endswith(mine)
+
+
 def _term(part: str, is_run: bool) -> Term:  # noqa: FBT001 -- one of the two kinds that _parts yields
     if is_run:
         return Term(inside=(_RUN, part))

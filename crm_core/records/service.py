@@ -14,6 +14,7 @@ from crm_core.plugin.storage import StorageBackend
 from crm_core.records.archiving import Archive
 from crm_core.records.batch import Batches
 from crm_core.records.bulk import BulkChanges
+from crm_core.records.distinct import DistinctPairs
 from crm_core.records.erasing import Erasure
 from crm_core.records.feed import ChangeFeed
 from crm_core.records.figures import Figures
@@ -56,6 +57,7 @@ class Records:
         self.erasure = Erasure(store, self.shapes)
         self.batches = Batches(store, self.writes, idempotency)
         self.list_views = ListViews(backend, now)
+        self.distinct = DistinctPairs(store)
         self.bulk = BulkChanges(self.reads, self.batches, self.archive)
 
     def access(self, tenant: str, caller: Caller, record_type: str, request_id: str | None = None) -> RecordAccess:

@@ -15,6 +15,7 @@ from crm_core.web.pages.records import (
     boards,
     bulk,
     choices,
+    comparing,
     details,
     edits,
     erasing,
@@ -111,4 +112,6 @@ ROUTES: Final = (
     _get("/{module}/{id}/erase", erasing.asking, ERASE),
     _post("/{module}/{id}/erase", erasing.erased, ERASE),
     _post("/{module}/{id}/set", one_click.set_one, _UPDATE),
+    _get("/{module}/{id}/compare/{other}", comparing.comparison, _SEE),
+    _post("/{module}/{id}/distinct", comparing.remember_distinct, _UPDATE),
 )

@@ -28,6 +28,7 @@ PATH = {
     "digest": "0",
     "module": "customers",
     "id": "01a20ff9-7dcd-7456-a1e2-5f9c4d1e5363",
+    "other": "01a20ff9-7dcd-7456-a1e2-5f9c4d1e5364",
     "section": "branding",
     "link": "none",
     "name": "none",

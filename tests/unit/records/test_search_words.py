@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from crm_core.plugin.query import Term
-from crm_core.records.search_words import search_terms, search_values
+from crm_core.records.search_words import same_number, search_terms, search_values
 
 
 def finds(q: str, text: str, phone: str = "") -> bool:
@@ -113,3 +113,20 @@ def test_a_blank_search_has_no_terms(q: str) -> None:
 def test_a_value_is_indexed_once() -> None:
     """A word in several members is indexed once, and unset members have none."""
     assert search_values(["Ada", None, "ada ada.example", ""]) == ("ada", "example", "~.")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("+49 (0) 551 1963", "0551-1963", True),
+        ("0049 551 1963", "+49 551 1963", True),
+        ("+44 20 7946 0000", "79460000", True),
+        ("112", "112", True),
+        ("112", "+49 551 112", False),
+        ("+49 551 1963", "+49 551 1964", False),
+    ],
+)
+def test_a_number_is_the_same_however_it_is_dialled(one: str, other: str, same: bool) -> None:
+    """The codes of country and area may be missing in one of them; a short number is compared as a whole."""
+    assert same_number(one, other) is same
+    assert same_number(other, one) is same

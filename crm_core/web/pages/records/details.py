@@ -15,6 +15,7 @@ from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable, first_of_kind
+from crm_core.web.pages.records.doubles import DoubleBanner, double_banner
 from crm_core.web.pages.records.erasing import may_erase
 from crm_core.web.pages.records.forms import leaves
 from crm_core.web.pages.records.queries import document_of, record_type_of
@@ -62,6 +63,7 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     may_delete: bool
     erase: str
     archived: str
+    double: DoubleBanner | None
     facts: tuple[FactRow, ...]
     tables: tuple[RowTable, ...]
     related: tuple[RelatedGroup, ...]
@@ -82,7 +84,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
     may_update = live and context.may(f"{module}.update", writes=True)
     cells = CellRenderer(context, record_type, ticks=may_update)
     edit = f"{path}/{record['id']}/edit" if may_update else ""
-    facts = [_fact(record_type, name, await cells.cell(name, record), edit) for name in _facts(record_type)]
+    facts = [_fact(record_type, name, await cells.cell(name, record), edit) for name in fact_names(record_type)]
     return RecordView(
         module=module,
         title=context.title_of(record_type),
@@ -98,6 +100,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         may_delete=context.may(f"{module}.delete", writes=True),
         erase=f"{path}/{record['id']}/erase" if not live and may_erase(context) else "",
         archived="" if live else await _archived(context, record),
+        double=await double_banner(context, record_type, record, may_update=may_update) if live else None,
         facts=tuple(facts),
         tables=tuple(cells.tables(record)),
         related=await related_of(context, record_type, record, live=live),
@@ -119,7 +122,8 @@ async def _archived(context: PageContext, record: dict[str, Any]) -> str:
     return gettext("{who} archived it: {time}.", who=who, time=at.full)
 
 
-def _facts(record_type: RecordType) -> Iterator[str]:
+def fact_names(record_type: RecordType) -> Iterator[str]:
+    """The members that the page shows one by one, without the name."""
     left_out = ("rows", "currency") if first_of_kind(record_type, "decimal") else ("rows",)  # an amount shows both
     for member in record_type.members:
         if member.name != "name" and member.kind not in left_out:

@@ -1,10 +1,12 @@
-"""Records that a new one may double: with the same email address, or the same name and telephone number."""
+"""Records that double another one: with the same email address, or the same name and telephone number."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from crm_core.errors import InvalidParameter, NotUnique
@@ -12,46 +14,123 @@ from crm_core.language import gettext
 from crm_core.model.folded_text import folded
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.records.search_words import same_number
 from crm_core.web.pages.layout.parts import PageNotice, failure
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import records_of
 
-_MOST: Final = 20
+_MOST: Final = 50
+"""Records with the same email address or name that are looked at."""
+
+
+class DoubleMatch(NamedTuple):
+    """A record that may be the same as another one, and the kind of the member that says so."""
+
+    record: dict[str, Any]
+    kind: str
+
+
+class DoubleBanner(msgspec.Struct, frozen=True, kw_only=True):
+    """The banner of a record that has a double; ``distinct``: the form for "Not a duplicate", empty without the right.
+
+    ``other``: the id of the double.
+    """
+
+    notice: PageNotice
+    distinct: str
+    other: str
 
 
 async def double_of(context: PageContext, record_type: RecordType, data: dict[str, Any]) -> dict[str, Any] | None:
     """A live record that the user may see and that ``data`` doubles; None if there is none."""
-    for member in record_type.members:
-        value = data.get(member.name)
-        if not isinstance(value, str) or not value:
+    return next((match.record for match in await _matches(context, record_type, data)), None)
+
+
+async def double_banner(
+    context: PageContext, record_type: RecordType, record: dict[str, Any], *, may_update: bool
+) -> DoubleBanner | None:
+    """The banner of a live record with the first other one that it doubles, leaving out those known to be none."""
+    checked = {record["id"]}
+    for other, kind in await _matches(context, record_type, record):
+        if other["id"] in checked:
             continue
-        try:
-            found = await _with_same(context, record_type, member, value)
-        except InvalidParameter:  # no such value: the write refuses it with its own sentence
-            continue
-        for one in found:
-            if member.kind == "email" or folded(one["name"]) == folded(str(data.get("name", ""))):
-                return one
+        checked.add(other["id"])
+        if not await context.services.records.distinct.has(context.tenant, record["id"], other["id"]):
+            return _banner(context, record_type, record, DoubleMatch(other, kind), may_update=may_update)
     return None
 
 
-async def _with_same(context: PageContext, record_type: RecordType, member: Member, value: str) -> list[dict[str, Any]]:
-    """The records with this email address, or with this telephone number."""
-    parameters: dict[str, str] = {}
-    if member.kind == "email" and member.name in record_type.FILTERABLE:
-        parameters = {member.name: value}
-    elif member.kind == "phone" and member.name in record_type.SEARCHED and any(c.isdigit() for c in value):
-        parameters = {"q": value}
-    if not parameters:
+def _banner(
+    context: PageContext, record_type: RecordType, record: Mapping[str, Any], match: DoubleMatch, *, may_update: bool
+) -> DoubleBanner:
+    path, other = f"{context.root}/{record_type.NAME}/{record['id']}", match.record
+    notice = PageNotice(
+        tone="info",
+        icon="people",
+        title=_title(context, record_type, other),
+        text=gettext("Both have the same email address.")
+        if match.kind == "email"
+        else gettext("Both have the same name and telephone number."),
+        href=f"{path}/compare/{other['id']}",
+        link=gettext("Compare"),
+    )
+    return DoubleBanner(notice=notice, distinct=f"{path}/distinct" if may_update else "", other=other["id"])
+
+
+async def _matches(context: PageContext, record_type: RecordType, data: Mapping[str, Any]) -> list[DoubleMatch]:
+    """Every live record that ``data`` doubles, the one itself if it is stored; no query without email or telephone."""
+    sought = [
+        (member, parameters) for member in record_type.members if (parameters := _parameters(record_type, member, data))
+    ]
+    if not sought:
         return []
-    found, _ = await records_of(context, record_type.NAME, parameters | {"limit": str(_MOST)})
+    found = await asyncio.gather(*(_listed(context, record_type, parameters) for _, parameters in sought))
+    return [
+        DoubleMatch(record, member.kind)
+        for (member, _), records in zip(sought, found, strict=True)
+        for record in records
+        if member.kind == "email" or _same_name_and_number(member, record, data)
+    ]
+
+
+def _parameters(record_type: RecordType, member: Member, data: Mapping[str, Any]) -> dict[str, str]:
+    """The list with every record that this member may make a double; empty if there is none to look at."""
+    value, name = data.get(member.name), str(data.get("name") or "")
+    if not isinstance(value, str) or not value:
+        return {}
+    if member.kind == "email" and member.name in record_type.FILTERABLE:
+        return {member.name: value}
+    if member.kind == "phone" and name and any(char.isdigit() for char in value):
+        if "name" in record_type.FILTERABLE:  # in large lists a number takes hundreds of times as long to find
+            return {"name": name}
+        return {"q": value} if member.name in record_type.SEARCHED else {}
+    return {}
+
+
+async def _listed(
+    context: PageContext, record_type: RecordType, parameters: Mapping[str, str]
+) -> Iterable[dict[str, Any]]:
+    try:
+        found, _ = await records_of(context, record_type.NAME, {**parameters, "limit": str(_MOST)})
+    except InvalidParameter:  # no such value: the write refuses it with its own sentence
+        return ()
     return found
+
+
+def _same_name_and_number(member: Member, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    mine, theirs = one.get(member.name), other[member.name]
+    if not mine or folded(one["name"]) != folded(str(other.get("name", ""))):
+        return False
+    return same_number(mine, theirs)
+
+
+def _title(context: PageContext, record_type: RecordType, double: Mapping[str, Any]) -> str:
+    return gettext("{name} may be the same {record}.", name=double["name"], record=context.singular_of(record_type))
 
 
 def double_notice(context: PageContext, record_type: RecordType, double: Mapping[str, Any]) -> PageNotice:
     """The notice that a new record may be the same as another one, with a link."""
-    name, singular = double["name"], context.singular_of(record_type)
-    title = gettext("{name} may be the same {record}.", name=name, record=singular)
+    name, title = double["name"], _title(context, record_type, double)
     text = gettext("It has the same email address, or the same name and telephone number. Nothing is saved yet.")
     href = f"{context.root}/{record_type.NAME}/{double['id']}"
     return PageNotice(

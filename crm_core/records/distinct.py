@@ -1,0 +1,111 @@
+"""Pairs of records that look like doubles and are none: remembered for the whole tenant until one of them is erased.
+
+A pair is one small document. It is no change of either record, and archiving one of them leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import msgspec
+
+from crm_core.errors import NotFound
+from crm_core.plugin.storage import (
+    Conflict,
+    Delete,
+    Document,
+    DocumentAt,
+    DocumentExists,
+    Expectation,
+    IndexFree,
+    PageQuery,
+    Put,
+    StorageBackend,
+    Unit,
+)
+from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy, require_live
+
+DISTINCT: Final = "distinct"
+"""The collection; a document has both ids in its id and, for an erase, one in each index."""
+_INDEXES: Final = ("first", "second")
+_PAGE: Final = 200  # pairs read at a time
+
+
+class DistinctPairs:
+    """The pairs of all record types."""
+
+    def __init__(self, store: GuardedStore) -> None:
+        self._store = store
+
+    async def has(self, tenant: str, id: str, other: str) -> bool:  # noqa: A002 -- the wire's word
+        """Whether two records are known to be no doubles, in either order."""
+        return (await self._store.backend.get(tenant, DISTINCT, _key(id, other))).document is not None
+
+    async def add(self, access: RecordAccess, id: str, other: str) -> Document:  # noqa: A002 -- the wire's word
+        """Remember that two live records are no doubles, once; returns the other one.
+
+        Raises AccessError, NotFound, RecordArchived.
+        """
+        for _ in range(ATTEMPTS):
+            workspace = await self._store.authorize(access, "update", writes=True)
+            records = [await self._store.read(access, one) for one in (id, other)]
+            if any(read.revision > workspace.revision for read in records):
+                continue
+            _, found = (_live(access, read.document) for read in records)
+            if id == other:
+                raise _missing()
+            if await self.has(access.tenant, id, other):
+                return found
+            unit = Unit(
+                now=int(self._store.now().timestamp()),
+                expect=(
+                    workspace.unchanged,
+                    *(DocumentExists(access.shape.collection, one) for one in (id, other)),
+                    DocumentAt(DISTINCT, _key(id, other), 0),
+                ),
+                puts=(_put(id, other),),
+            )
+            if not isinstance(await self._store.commit(access.tenant, unit), Conflict):
+                return found
+        raise busy()
+
+
+async def without_pairs(
+    backend: StorageBackend, tenant: str, ids: Sequence[str]
+) -> tuple[tuple[Expectation, ...], tuple[Delete, ...]]:
+    """The part of an erase that removes the pairs of the erased records, also those that are added in the meantime."""
+    expect = tuple(IndexFree(DISTINCT, index, id_, "") for id_ in ids for index in _INDEXES)
+    found = {pair: None for index in _INDEXES async for pair in _having(backend, tenant, index, ids)}
+    return expect, tuple(Delete(DISTINCT, pair) for pair in found)
+
+
+async def _having(backend: StorageBackend, tenant: str, index: str, ids: Sequence[str]) -> AsyncIterator[str]:
+    query = PageQuery(collection=DISTINCT, sort=index, filters=((index, tuple(ids)),), limit=_PAGE)
+    while True:
+        page = await backend.page(tenant, query)
+        for document in page.documents:
+            yield document.id
+        if page.next is None:
+            return
+        query = msgspec.structs.replace(query, after=page.next)
+
+
+def _live(access: RecordAccess, document: Document | None) -> Document:
+    if document is None:
+        raise _missing()
+    require_live(access, document)
+    return document
+
+
+def _missing() -> NotFound:
+    return NotFound("There is no record with this id.")
+
+
+def _key(id_: str, other: str) -> str:
+    return ":".join(sorted((id_, other)))
+
+
+def _put(id_: str, other: str) -> Put:
+    pair = sorted((id_, other))
+    return Put(DISTINCT, _key(id_, other), b"{}", dict(zip(_INDEXES, pair, strict=True)))

@@ -1,0 +1,97 @@
+"""The page that compares two records that may be the same, and the act that remembers that they are not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from crm_core.errors import NotFound
+from crm_core.language import gettext, ngettext
+from crm_core.plugin.record_type import RecordType
+from crm_core.records.guarded_store import require_live
+from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.layout.parts import Mark, PageLink
+from crm_core.web.pages.page_answers import page, redirect
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.cells import Cell, CellRenderer
+from crm_core.web.pages.records.details import fact_names
+from crm_core.web.pages.records.queries import access_of, document_of, record_type_of
+
+_MOMENTS: Final = ("created_at", "updated_at")
+"""Shown to choose by, but never marked: they differ nearly always."""
+
+
+class ComparedRow(NamedTuple):
+    """A member of both records; ``mark``: that its values differ."""
+
+    label: str
+    mine: Cell
+    theirs: Cell
+    mark: Mark | None
+
+
+class CompareView(msgspec.Struct, frozen=True, kw_only=True):
+    """Two records for their page. ``distinct``: the form for "Not a duplicate", empty without the right."""
+
+    module: str
+    heading: str
+    text: str
+    crumbs: tuple[PageLink, ...]
+    records: tuple[PageLink, ...]
+    rows: tuple[ComparedRow, ...]
+    distinct: str
+    other: str
+
+
+async def comparison(context: PageContext, module: str, id: str, other: str) -> Response:  # noqa: A002 -- the wire's word
+    """Both records, member by member."""
+    record_type = record_type_of(context, module)
+    if id == other:
+        raise NotFound(gettext("There is no page at this address."))
+    mine, theirs = await _live(context, module, id), await _live(context, module, other)
+    path = f"{context.root}/{module}"
+    rows = tuple([row async for row in _rows(context, record_type, mine, theirs)])
+    links = tuple(PageLink(f"{path}/{one['id']}", one["name"]) for one in (mine, theirs))
+    count = sum(row.mark is not None for row in rows)
+    view = CompareView(
+        module=module,
+        heading=gettext("Compare"),
+        text=ngettext("{n} field differs.", "{n} fields differ.", count),
+        crumbs=(PageLink(path, context.title_of(record_type)), links[0]),
+        records=links,
+        rows=rows,
+        distinct=f"{path}/{id}/distinct" if context.may(f"{module}.update", writes=True) else "",
+        other=other,
+    )
+    return await page(context, "compare.html", module, view)
+
+
+async def remember_distinct(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Remember that two records are no duplicates, and go back to the first."""
+    record_type_of(context, module)
+    other = (await request.form).get("other", "")
+    found = await context.services.records.distinct.add(access_of(context, module), id, other)
+    name = msgspec.json.decode(found.body)["name"]
+    return redirect(context, f"/{module}/{id}", gettext("Remembered: {name} is not a duplicate", name=name))
+
+
+async def _live(context: PageContext, module: str, id_: str) -> dict[str, Any]:
+    document = await document_of(context, module, id_)
+    require_live(access_of(context, module), document)
+    found: dict[str, Any] = msgspec.json.decode(document.body)
+    return found
+
+
+async def _rows(
+    context: PageContext, record_type: RecordType, mine: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> AsyncIterator[ComparedRow]:
+    """The members that one of the records has a value of."""
+    cells, lists = CellRenderer(context, record_type), [one.name for one in record_type.members if one.kind == "rows"]
+    for name in ("name", *fact_names(record_type), *lists, *_MOMENTS):
+        one, other = await cells.cell(name, mine), await cells.cell(name, theirs)
+        if one.is_blank and other.is_blank:
+            continue
+        differs = name not in _MOMENTS and (mine.get(name), one.text) != (theirs.get(name), other.text)
+        yield ComparedRow(one.label, one, other, Mark("warn", "alert", gettext("Different")) if differs else None)
