@@ -118,6 +118,19 @@ class World:
         return list(found)
 
 
+def recorded(world: World) -> list[Unit]:
+    """The units that are committed from now on."""
+    units: list[Unit] = []
+    commit = world.backend.commit
+
+    async def recording(tenant: str, unit: Unit) -> Any:
+        units.append(unit)
+        return await commit(tenant, unit)
+
+    world.backend.commit = recording  # type: ignore[method-assign]
+    return units
+
+
 def overtaken(world: World, *, rounds: int) -> list[Unit]:
     """Have the first commits refused because the workspace has changed; the list receives every unit."""
     units: list[Unit] = []

@@ -89,16 +89,6 @@ def _of_readers(services: Services) -> list[Route]:
     async def require(request: Request, scope: str, key: str) -> None:
         require_scope(await services.views.of(request.tenant), request.caller, scope=scope, key=key)
 
-    async def while_allowed(request: Request, query: dict[str, str]) -> AsyncIterator[LogEntry]:
-        """The selected entries, as long as the caller may read them: a slow reader may take hours."""
-        read = 0
-        async for entry in services.log.every(request.tenant, query):
-            read += 1
-            if read % sync_log.MOST == 0:
-                caller = await services.callers.current(request.tenant, request.caller)
-                require_scope(await services.views.of(request.tenant), caller, scope="sync:read", key="sync.view")
-            yield entry
-
     async def log(request: Request) -> Answer:
         await require(request, "sync:read", "sync.view")
         query = dict(request.query)
@@ -107,7 +97,7 @@ def _of_readers(services: Services) -> list[Route]:
         kind, bom = accepted(request, (JSON, NDJSON, CSV)), flag("bom", query.pop("bom", None))
         if kind != JSON:
             sync_log.query_of(query)  # raises before the first byte is sent
-            rows = (sync_log.shown(entry) async for entry in while_allowed(request, query))
+            rows = (sync_log.shown(entry) async for entry in _while_allowed(services, request, query))
             lines = json_lines(rows) if kind == NDJSON else csv_lines(rows, sync_log.CSV_MEMBERS, bom=bom)
             return streamed(lines, kind)
         items, following = await services.log.page(request.tenant, query, limit=limit, cursor=cursor)
@@ -144,3 +134,14 @@ def _of_readers(services: Services) -> list[Route]:
         Route(schemas.HISTORY, history),
         Route(schemas.RESTORE, restore),
     ]
+
+
+async def _while_allowed(services: Services, request: Request, query: dict[str, str]) -> AsyncIterator[LogEntry]:
+    """The selected entries, as long as the caller may read them: a slow reader may take hours."""
+    read = 0
+    async for entry in services.log.every(request.tenant, query):
+        read += 1
+        if read % sync_log.MOST == 0:
+            caller = await services.callers.current(request.tenant, request.caller)
+            require_scope(await services.views.of(request.tenant), caller, scope="sync:read", key="sync.view")
+        yield entry

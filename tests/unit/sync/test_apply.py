@@ -9,11 +9,11 @@ import pytest
 
 from crm_core.errors import PluginFailed
 from crm_core.model.change_log import MODULES_CHANGED, SYNC_APPLIED, ChangeEntry
-from crm_core.plugin.storage import Delete, Unit, WorkspaceAt
+from crm_core.plugin.storage import Delete, WorkspaceAt
 from crm_core.sync.apply import removed_modules
 from crm_core.sync.revisions import HISTORY
 from crm_core.workspace import Workspace
-from sync_world import World
+from sync_world import World, recorded
 
 Worlds = Callable[..., Awaitable[World]]
 AT = "2026-11-24T02:00:00.000Z"
@@ -39,19 +39,6 @@ class TalkType(PayloadType):
 def crm_register_payload_types():
     return [TalkType()]
 """
-
-
-def recorded(world: World) -> list[Unit]:
-    """The units that are committed from now on."""
-    units: list[Unit] = []
-    commit = world.backend.commit
-
-    async def recording(tenant: str, unit: Unit) -> Any:
-        units.append(unit)
-        return await commit(tenant, unit)
-
-    world.backend.commit = recording  # type: ignore[method-assign]
-    return units
 
 
 async def pushed(world: World, data: Any, kind: str = "branding", **members: Any) -> Any:

@@ -11,7 +11,7 @@ from crm_core.errors import DuplicatePayload, StorageUnavailable
 from crm_core.plugin.storage import Delete, Unit
 from crm_core.sync.revisions import HISTORY, history_id
 from crm_core.sync.signature_checks import PAYLOAD_CLAIM
-from sync_world import World
+from sync_world import World, recorded
 
 Worlds = Callable[..., Awaitable[World]]
 
@@ -20,19 +20,6 @@ async def applied(world: World, *titles: str) -> None:
     """Push branding with each title."""
     for title in titles:
         await world.services.receiver.receive(world.push({"title": title}))
-
-
-def recorded(world: World) -> list[Unit]:
-    """The units that are committed from now on."""
-    units: list[Unit] = []
-    commit = world.backend.commit
-
-    async def recording(tenant: str, unit: Unit) -> Any:
-        units.append(unit)
-        return await commit(tenant, unit)
-
-    world.backend.commit = recording  # type: ignore[method-assign]
-    return units
 
 
 def without_reads_of_revisions(world: World) -> None:
