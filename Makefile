@@ -100,8 +100,9 @@ sync-soak: setup ## sync 20,000 records in both directions through 80 kills, and
 	@$(BIN)/python tests/soak/run.py --records 20000 --writers 8 --rounds 20
 
 .PHONY: migrate-soak
-migrate-soak: setup ## copy 50,000 records and 20,000 log entries to another backend and back, through kills; CRM_TEST_DSN for PostgreSQL
-	@$(BIN)/python tests/soak/migrate.py
+migrate-soak: setup ## copy 50,000 records and 20,000 log entries to SQLite and back, through kills; BACKEND=postgresql: to PostgreSQL
+	@test "$(BACKEND)" = postgresql || $(BIN)/python tests/soak/migrate.py
+	@test "$(BACKEND)" != postgresql || { sh tests/system.sh && $(BIN)/python tests/soak/migrate.py --postgresql; }
 
 .PHONY: failover
 failover: setup ## kill the primary of two PostgreSQL servers under load, promote the standby, and look for losses

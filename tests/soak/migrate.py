@@ -1,7 +1,7 @@
 """A soak of ``crm migrate --to``: there and back through kills, with every part and hash compared.
 
 ``python tests/soak/migrate.py --records 50000 --entries 20000 --kills 3`` exits 1 unless the tenants are the same in
-both stores after each way. ``--dsn`` copies to PostgreSQL, else to the SQLite backend of docs/examples.
+both stores after each way. ``--postgresql`` copies to PostgreSQL, else to the SQLite backend of docs/examples.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from crm_core.plugin.storage import Unit  # noqa: E402 -- likewise
 from crm_core.settings.installation import install  # noqa: E402 -- likewise
 from crm_core.testing.storage import entry  # noqa: E402 -- likewise
 from doc_plugins import BACKEND  # noqa: E402 -- likewise
+from postgresql_server import server  # noqa: E402 -- likewise
 
 PLAN = {"plan": {"code": "p", "name": "P", "features": ["customers.*"]}}
 TENANT = "northwind"
@@ -103,17 +106,27 @@ class Soak:
         return time.monotonic() - begun
 
 
+@contextmanager
+def database(postgresql: bool) -> Iterator[str | None]:
+    """The DSN of an empty database on a server that waits for its disk, if one is wanted."""
+    if not postgresql:
+        yield None
+        return
+    with server(durable=True) as started:
+        yield started.fresh()
+
+
 def main() -> None:
     """Run the soak."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--entries", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--dsn", default=os.environ.get("CRM_TEST_DSN"))
+    parser.add_argument("--postgresql", action="store_true")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder), options.dsn, options.seed)
+    with tempfile.TemporaryDirectory() as folder, database(options.postgresql) as dsn:
+        soak = Soak(Path(folder), dsn, options.seed)
         soak.fill(options.records, options.entries)
         before = soak.sums("tinydb")
         there = soak.migrate(soak.other, options.kills)
