@@ -59,6 +59,103 @@ def test_a_conflict_has_the_focus(sit: Sit, api: Api) -> None:
     assert desk.serious() == []
 
 
+def test_reload_and_back_lose_neither_version_of_a_conflict(sit: Sit, api: Api) -> None:
+    """Reload brings the form with what was typed; saving it shows both versions again, and overwrites neither."""
+    record = api.put("customers", "refused-3", name="Thrice Rowing", phone="+49 1", status="lead")
+    desk = sit(People.agent)
+    desk.expected |= {409, 422}
+    page = desk.page
+    desk.go(f"/customers/{record['id']}/edit")
+    page.get_by_label("Phone").fill("+49 2")
+    api.put("customers", "refused-3", phone="+49 3", status="active")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("radio")).to_have_count(2)
+    page.get_by_role("radio").last.check()
+    page.reload()
+    expect(page.get_by_role("radio")).to_have_count(0)
+    expect(page.get_by_label("Phone")).to_have_value("+49 2")
+    page.reload()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("radio")).to_have_count(2)
+    page.get_by_role("radio").first.check()
+    page.get_by_label("Email").fill("no address")
+    page.get_by_role("button", name="Save merged version").click()
+    expect(page.get_by_label("Email")).to_be_focused()
+    page.reload()  # the choice is made already
+    expect(page.get_by_label("Phone")).to_have_value("+49 2")
+    page.get_by_label("Email").fill("thrice@rowing.example")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thrice Rowing")
+    stored = api.get("customers", record["id"])
+    assert (stored["phone"], stored["status"], stored["email"]) == ("+49 2", "active", "thrice@rowing.example")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Edit Thrice Rowing")
+
+
+def test_reload_repeats_no_act_on_a_selection(sit: Sit, api: Api) -> None:
+    """From the page of an act and from its result, Reload and Back lead to the list."""
+    for number in range(25):
+        api.put("customers", f"again-{number}", name=f"Againhead {number:02}", status="lead")
+    desk = sit(People.manager)
+    page, listed = desk.page, "/customers?q=againhead&sort=name"
+    rows = page.locator("tbody tr", has_text="Againhead")
+    desk.go(listed)
+    page.get_by_label("Select all on this page").check()
+    page.locator("#bulk-bar").get_by_role("button", name="Status").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Change status of 25 customers")
+    page.reload()
+    expect(rows).to_have_count(25)
+    page.get_by_label("Select all on this page").check()
+    page.locator("#bulk-bar").get_by_role("button", name="Status").click()
+    page.get_by_label("Status").select_option("inactive")
+    page.get_by_role("button", name="Change 25 customers").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("25 customers changed")
+    page.reload()
+    expect(rows.filter(has_text="Inactive")).to_have_count(25)
+    page.go_back()
+    expect(rows).to_have_count(25)
+
+
+def test_reload_sends_no_refused_invitation_again(sit: Sit) -> None:
+    """The typed name comes back; once the link is shown, Reload leads to the new user, and a new form is empty."""
+    desk = sit(People.admin)
+    desk.expected.add(422)
+    page = desk.page
+    desk.go("/users/invite")
+    page.get_by_label("Email").fill("no address")
+    page.get_by_label("Name").fill("Ole Reload")
+    page.get_by_role("button", name="Invite").click()
+    expect(page.get_by_label("Email")).to_be_focused()
+    page.reload()
+    expect(page.get_by_label("Name")).to_have_value("Ole Reload")
+    page.get_by_label("Email").fill("ole@nordwind.example")
+    page.get_by_role("button", name="Invite").click()
+    expect(page.locator("#link")).to_contain_text("/password/")
+    page.reload()
+    expect(page.locator("#user-h")).to_have_text("Ole Reload")
+    expect(page.locator("#link")).to_have_count(0)
+    desk.go("/users/invite")
+    expect(page.get_by_label("Name")).to_have_value("")
+
+
+def test_reload_sends_no_refused_erase_again(sit: Sit, api: Api) -> None:
+    """After a wrong name the page that Reload opens has no error."""
+    record = api.put("customers", "refused-4", name="Gone Rowing")
+    desk = sit(People.admin)
+    desk.expected.add(422)
+    page = desk.page
+    desk.go(f"/customers/{record['id']}")
+    page.get_by_role("button", name="Archive").click()
+    expect(page.locator(".toast")).to_contain_text("archived")
+    desk.go(f"/customers/{record['id']}/erase")
+    page.get_by_label("Enter Gone Rowing to confirm").fill("Gone")
+    page.get_by_role("button", name="Erase for good").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Erase Gone Rowing?")
+
+
 def test_a_wrong_password_leaves_no_form_to_send_again(sit: Sit) -> None:
     """After signing in at the second try, Back leads to a page of the workspace and not to a browser's error."""
     desk = sit(None)

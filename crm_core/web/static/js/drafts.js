@@ -3,10 +3,10 @@ import { _ } from "./language.js";
 import { fitRows } from "./rows.js";
 import { addressOf, own } from "./swap.js";
 
-const FIELDS = "input:not([type=hidden], [type=submit]), textarea, select, [data-picker] input[type=hidden]";
+const FIELDS = "input:not([type=hidden], [type=submit], [name^='form:pick:']), textarea, select, [data-picker] input[type=hidden]";
 
 export function watchDrafts() {
-  if (document.querySelector(".toasts [data-toast]")) forgetSent();
+  if (document.querySelector(".toasts [data-toast], [data-saved]")) forgetSent();
   document.querySelectorAll("form[data-draft]").forEach(restore);
   document.querySelectorAll("[data-reloads]").forEach(reloads);
   document.addEventListener("input", ({ target }) => store(target.closest("form[data-draft]")));
@@ -28,9 +28,10 @@ export function watchDrafts() {
 }
 
 // The page that answers a form counts as one that was opened: Back and Reload do not ask whether to send it again.
+// Reload leads to the named address, or to the form's own page.
 function reloads(part) {
   if (own(part).matches("form[data-draft]")) store(part);
-  history.replaceState(history.state, "", location.href);
+  history.replaceState(history.state, "", own(part).dataset.reloads || location.href);
 }
 
 const key = (form) => `draft ${own(form).dataset.draft}`;
@@ -39,7 +40,9 @@ function store(form, sent = false) {
   if (!form) return;
   const fields = [...own(form).querySelectorAll(FIELDS)].filter((field) => field.name);
   const values = fields.map((field) => [field.name, field.value, field.checked ?? null]);
-  sessionStorage.setItem(key(form), JSON.stringify({ values, sent }));
+  // What an open conflict started from: without it, saving after a reload would overwrite the other version unseen.
+  const start = own(form).elements["form:was"]?.value ?? own(form).dataset.start;
+  sessionStorage.setItem(key(form), JSON.stringify({ values, sent, start }));
 }
 
 // A form that was sent and then confirmed is saved.
@@ -63,9 +66,17 @@ function restore(form) {
     if (["checkbox", "radio"].includes(field.type)) field.checked = checked;
     else field.value = value;
   });
+  if (draft.start && !("reloads" in own(form).dataset)) startFrom(form, draft.start);
   const note = own(form).querySelector("[data-draft-note]");
   if (changed && note) note.textContent = _("Your text from before is back.");
   const discard = own(form).querySelector("button[data-discard]");
   if (changed && discard) discard.hidden = false;
   if (changed && own(form).dataset.dirty !== undefined) own(form).dataset.dirty = "changed";
+}
+
+// The form's next save shows both versions again.
+function startFrom(form, start) {
+  const { "form:base": base, revision } = own(form).elements;
+  own(form).dataset.start = base.value = start;
+  revision.value = 0;
 }
