@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +18,11 @@ from crm_postgresql.commits import Commits
 from crm_postgresql.database import Database, first_line
 from crm_postgresql.first_pages import FirstPages
 from crm_postgresql.keys import keys_of
-from crm_postgresql.limits import LONG_SECONDS
+from crm_postgresql.limits import LONG_SECONDS, WAIT
 from crm_postgresql.notices import Notices
 from crm_postgresql.reads import Reads
 from crm_postgresql.schema import check_role, check_version, migrate
+from crm_postgresql.wire import TooSlow, Wire
 
 
 class Connected:
@@ -49,9 +51,20 @@ class Connected:
         self.notices.start()
 
     async def _check(self, db: AsyncConnection[Any]) -> None:
-        await check_role(db)
-        if not self._context.migrating:
-            await check_version(db)
+        end = asyncio.get_running_loop().time() + WAIT
+        wire = Wire(db)  # psycopg would not end a statement whose answer does not come, as behind a pooler
+
+        async def ask(query: str) -> list[tuple[Any, ...]]:
+            return await wire.execute(query, (), end)
+
+        try:
+            await check_role(ask)
+            if not self._context.migrating:
+                await check_version(ask)
+        except TooSlow:
+            raise psycopg.OperationalError(f"it did not answer within {WAIT:g} seconds") from None
+        finally:
+            wire.leave()
 
     async def close(self) -> None:
         """Finish what waits and disconnect."""

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, errors
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from crm_core.errors import CrmError, SetupError, StorageFull, StorageUnavailable, UnknownTenant
-from crm_postgresql.limits import CALL_SECONDS, HASTY_SECONDS, WAIT
+from crm_postgresql.limits import CALL_SECONDS, HASTY_SECONDS, LOOK_SECONDS, WAIT
 from crm_postgresql.wire import TooSlow, Wire, is_quiet
 
 _UNKNOWN_TENANT: Final = "CT404"  # raised by crm.store
@@ -54,15 +54,19 @@ class Database:
         """Connect from now on, also while the database does not answer."""
         await self._pool.open(wait=False)
 
-    async def look(self) -> None:
+    async def look(self, seconds: float = LOOK_SECONDS) -> None:
         """Connect and check, apart from the pool. Raises SetupError, psycopg.Error."""
-        async with await AsyncConnection.connect(self.dsn, autocommit=True, connect_timeout=2) as connection:
-            await self._check(connection)
+        try:
+            async with asyncio.timeout(seconds):
+                async with await AsyncConnection.connect(self.dsn, autocommit=True, connect_timeout=2) as connection:
+                    await self._check(connection)
+        except TimeoutError:
+            raise psycopg.OperationalError(f"it did not answer within {seconds:g} seconds") from None
 
-    async def trouble(self) -> str:
+    async def trouble(self, seconds: float = LOOK_SECONDS) -> str:
         """Why the database cannot be used now, for operators; empty if it can."""
         try:
-            await self.look()
+            await self.look(seconds)
         except (psycopg.Error, SetupError) as error:
             return first_line(error)
         return ""
@@ -188,6 +192,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
+        is_patient = end - now >= HASTY_SECONDS  # a probe that gave up soon says nothing about other calls
         if now < self._hasty_until:
             end = min(end, now + HASTY_SECONDS)
         try:
@@ -197,7 +202,8 @@ class Database:
             finally:
                 await self._give_back(wire)
         except (PoolTimeout, TooSlow):
-            self._hasty_until = loop.time() + _HASTE
+            if is_patient:
+                self._hasty_until = loop.time() + _HASTE
             raise
         self._hasty_until = 0.0
         return rows

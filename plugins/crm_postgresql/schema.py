@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from psycopg import AsyncConnection
 
 from crm_core.errors import SetupError
 
+Ask = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
+"""The rows of a statement."""
 _LOCK: Final = 0x63726D  # of the database's advisory locks: one migration at a time
 _VERSION: Final = "SELECT version FROM crm.version"
 _PROCESSES: Final = 4  # the version from which on crm.processes exists
@@ -24,26 +27,25 @@ def migrations() -> list[str]:
     return [(folder / name).read_text(encoding="utf-8") for name in names]
 
 
-async def version_of(db: AsyncConnection[Any]) -> int:
+async def version_of(ask: Ask) -> int:
     """The version of the schema; 0 if there is none."""
-    found = await (await db.execute("SELECT to_regclass('crm.version') IS NOT NULL")).fetchone()
-    if found is None or not found[0]:
+    if not (await ask("SELECT to_regclass('crm.version') IS NOT NULL"))[0][0]:
         return 0
-    row = await (await db.execute(_VERSION)).fetchone()
-    return row[0] if row else 0
+    rows = await ask(_VERSION)
+    return int(rows[0][0]) if rows else 0
 
 
-async def check_role(db: AsyncConnection[Any]) -> None:
+async def check_role(ask: Ask) -> None:
     """Raise SetupError for a role that row-level security does not bind."""
-    row = await (await db.execute(_ROLE)).fetchone()
-    if row is None or row[0] or row[1]:
+    rows = await ask(_ROLE)
+    if not rows or any(rows[0]):
         problem = "storage: the database's role is a superuser or has BYPASSRLS, so nothing would separate the tenants"
         raise SetupError([f"{problem}; connect as a role that has neither"])
 
 
-async def check_version(db: AsyncConnection[Any]) -> None:
+async def check_version(ask: Ask) -> None:
     """Raise SetupError unless the schema is that of this version."""
-    found, wanted = await version_of(db), len(migrations())
+    found, wanted = await version_of(ask), len(migrations())
     if found == 0:
         raise SetupError(["storage: the database is empty: run crm migrate"])
     if found < wanted:
@@ -57,12 +59,16 @@ async def check_version(db: AsyncConnection[Any]) -> None:
 async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
     """Bring the schema to this version; what was done. Raises SetupError."""
     statements, done = migrations(), []
+
+    async def ask(query: str) -> list[tuple[Any, ...]]:
+        return await (await db.execute(query)).fetchall()
+
     try:
         async with db.transaction():
             await db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             await db.execute("CREATE SCHEMA IF NOT EXISTS crm")
             await db.execute("CREATE TABLE IF NOT EXISTS crm.version (version integer NOT NULL)")
-            before = await version_of(db)
+            before = await version_of(ask)
             if before > len(statements):
                 raise SetupError([f"a newer version wrote schema {before}: start that version"])
             if _PROCESSES <= before < len(statements):

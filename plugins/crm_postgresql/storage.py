@@ -36,7 +36,7 @@ from crm_core.plugin.storage import (
     View,
 )
 from crm_postgresql.keys import key_of
-from crm_postgresql.limits import LIST_SECONDS, LONG_SECONDS
+from crm_postgresql.limits import LIST_SECONDS, LONG_SECONDS, PROBE_SECONDS, REASON_SECONDS
 from crm_postgresql.rows import changes_of, entry_of, read_of, start_of
 from crm_postgresql.tenants import PostgreSQLTenants
 
@@ -154,7 +154,7 @@ class PostgreSQLBackend(PostgreSQLTenants):
         return StoreState()
 
     async def troubled(self) -> Mapping[str, StoreState]:
-        await self._answer("SELECT 1")
+        await self._answer("SELECT 1", (), PROBE_SECONDS, REASON_SECONDS)
         for tenant in list(self._troubled)[:20]:
             try:
                 await self.state(tenant)

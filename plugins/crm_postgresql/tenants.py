@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.plugin.storage import StorageBackend, StorageContext, StoreState
 from crm_postgresql.folds import Folds
-from crm_postgresql.limits import LONG_SECONDS
+from crm_postgresql.limits import CALL_SECONDS, LONG_SECONDS, LOOK_SECONDS
 from crm_postgresql.options import options_of
 
 if TYPE_CHECKING:
@@ -91,12 +91,14 @@ class PostgreSQLTenants(StorageBackend):
         key = await self._ready(tenant)
         return await self._of(tenant, self._on.database.rows(query, (key, *arguments)))
 
-    async def _answer(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """Rows of a query that no request makes. Raises StorageUnavailable, which says why to operators."""
+    async def _answer(
+        self, query: str, arguments: tuple[Any, ...] = (), seconds: float = CALL_SECONDS, look: float = LOOK_SECONDS
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a query that no request of a tenant makes. Raises StorageUnavailable, which says why to operators."""
         try:
-            return await self._on.database.rows(query, arguments)
+            return await self._on.database.rows(query, arguments, seconds)
         except StorageUnavailable as error:
-            trouble = await self._on.database.trouble()
+            trouble = await self._on.database.trouble(look)
             why = f"The database cannot be used: {trouble}" if trouble else error.operator_detail
             raise StorageUnavailable(error.detail, retry_after=2, operator_detail=why) from None
 
@@ -149,7 +151,7 @@ class PostgreSQLTenants(StorageBackend):
 
     async def mark(self) -> bytes:
         query = "SELECT mark FROM crm.marks WHERE instance = %s"
-        rows = await self._answer(query, self._context.instance)
+        rows = await self._answer(query, (self._context.instance,))
         return bytes(rows[0][0]) if rows else b""
 
     async def set_mark(self, mark: bytes) -> None:
