@@ -6,13 +6,15 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
 
 from crm_core.errors import CrmError
 from crm_postgresql.database import Database
+from crm_postgresql.limits import WAIT
+from crm_postgresql.wire import TooSlow, Wire
 
 _CHANNEL: Final = "crm"
 _GONE: Final = "-"  # before the name of a tenant that is gone; no instance's code begins with it
@@ -94,9 +96,10 @@ class Notices:
 
     async def _listen(self) -> None:
         while True:
-            with suppress(psycopg.Error, OSError):
+            with suppress(psycopg.Error, OSError, TooSlow):
                 async with await AsyncConnection.connect(self._database.dsn, autocommit=True, connect_timeout=4) as db:
-                    await db.execute("LISTEN crm")
+                    if not await _listens(db):
+                        return
                     self._forget(None)
                     self.committed(self._trial, 0)
                     async for notice in db.notifies():
@@ -109,3 +112,18 @@ class Notices:
             for tenant in list(self._events):
                 self._wake(tenant)
             await asyncio.sleep(_RETRY)
+
+
+async def _listens(db: AsyncConnection[Any]) -> bool:
+    """Listen, unless a pooler is in between, which has process numbers of its own. Raises TooSlow, psycopg.Error.
+
+    One that works by transactions would leave a connection of others listening, and complain about each notice.
+    """
+    wire, end = Wire(db), asyncio.get_running_loop().time() + WAIT
+    try:
+        if (await wire.execute("SELECT pg_backend_pid()", (), end))[0][0] != db.info.backend_pid:
+            return False
+        await wire.execute("LISTEN crm", (), end)
+    finally:
+        wire.leave()
+    return True
