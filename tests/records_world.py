@@ -1,4 +1,4 @@
-"""Records in the real default store, with a clock and features that a test sets."""
+"""Records in a real store, with a clock and features that a test sets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from crm_core.model.caller import Caller
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.ids import Ids
 from crm_core.plugin.registry import Registry
-from crm_core.plugin.storage import Committed, Unit
+from crm_core.plugin.storage import Committed, StorageBackend, Unit
 from crm_core.records.guarded_store import RecordAccess
 from crm_core.records.service import Records
 from crm_core.settings.catalog import load_catalog
 from crm_core.settings.roles import load_roles
 from crm_core.workspace import Section, Views
 from crm_core.workspace.cursors import Cursors
-from crm_tinydb.storage import TinyDBBackend
 
 SCOPES = frozenset(
     f"{name}:{access}" for name in ("customers", "deals", "tasks") for access in ("read", "write", "delete")
@@ -54,9 +53,9 @@ class Files:
 
 
 class World:
-    """Records of the tenants ``north`` and ``south`` in the real default store."""
+    """Records of the tenants ``north`` and ``south`` in a real store."""
 
-    def __init__(self, backend: TinyDBBackend, registry: Registry, folder: Path) -> None:
+    def __init__(self, backend: StorageBackend, registry: Registry, folder: Path) -> None:
         self.backend = backend
         self.registry = registry
         self.clock = Clock()

@@ -1,6 +1,6 @@
-"""Pairs of records that look like doubles and are none: remembered for the whole tenant until one of them is erased.
+"""Pairs of records that look like doubles and are none: remembered for the whole tenant until that is taken back.
 
-A pair is one small document. It is no change of either record, and archiving one of them leaves it.
+A pair is one small document. It is no change of either record. Archiving one of them leaves it, an erase removes it.
 """
 
 from __future__ import annotations
@@ -42,29 +42,50 @@ class DistinctPairs:
         """Whether two records are known to be no doubles, in either order."""
         return (await self._store.backend.get(tenant, DISTINCT, _key(id, other))).document is not None
 
+    async def others(self, tenant: str, id: str, most: int) -> list[str]:  # noqa: A002 -- the wire's word
+        """The ids of at most so many records that a record is known to be no double of, archived ones included."""
+        found: list[str] = []
+        for index in _INDEXES:
+            query = PageQuery(collection=DISTINCT, sort=index, filters=((index, (id,)),), limit=most)
+            pairs = (document.id.split(":") for document in (await self._store.backend.page(tenant, query)).documents)
+            found += [first if second == id else second for first, second in pairs]
+        return found[:most]
+
     async def add(self, access: RecordAccess, id: str, other: str) -> Document:  # noqa: A002 -- the wire's word
         """Remember that two live records are no doubles, once; returns the other one.
 
         Raises AccessError, NotFound, RecordArchived.
         """
+        return await self._write(access, id, other, distinct=True)
+
+    async def remove(self, access: RecordAccess, id: str, other: str) -> Document:  # noqa: A002 -- the wire's word
+        """Forget that two live records are no doubles; returns the other one.
+
+        Raises AccessError, NotFound, RecordArchived.
+        """
+        return await self._write(access, id, other, distinct=False)
+
+    async def _write(self, access: RecordAccess, id_: str, other: str, *, distinct: bool) -> Document:
+        key = _key(id_, other)
         for _ in range(ATTEMPTS):
             workspace = await self._store.authorize(access, "update", writes=True)
-            records = [await self._store.read(access, one) for one in (id, other)]
+            records = [await self._store.read(access, one) for one in (id_, other)]
             if any(read.revision > workspace.revision for read in records):
                 continue
             _, found = (_live(access, read.document) for read in records)
-            if id == other:
+            if id_ == other:
                 raise _missing()
-            if await self.has(access.tenant, id, other):
+            if await self.has(access.tenant, id_, other) == distinct:
                 return found
             unit = Unit(
                 now=int(self._store.now().timestamp()),
                 expect=(
                     workspace.unchanged,
-                    *(DocumentExists(access.shape.collection, one) for one in (id, other)),
-                    DocumentAt(DISTINCT, _key(id, other), 0),
+                    *(DocumentExists(access.shape.collection, one) for one in (id_, other)),
+                    *([DocumentAt(DISTINCT, key, 0)] if distinct else []),
                 ),
-                puts=(_put(id, other),),
+                puts=(_put(id_, other),) if distinct else (),
+                deletes=() if distinct else (Delete(DISTINCT, key),),
             )
             if not isinstance(await self._store.commit(access.tenant, unit), Conflict):
                 return found

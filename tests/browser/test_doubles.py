@@ -42,6 +42,14 @@ def test_a_duplicate_is_compared_and_set_aside(sit: Sit, api: Api, width: int, s
     for record in (one, two):
         desk.go(f"/customers/{record['id']}")
         expect(banner).to_have_count(0)
+    if script:
+        looks_right(desk, f"distinct-{width}")
+    page.locator("dl div", has_text="Not a duplicate of").get_by_role("link", name=name).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="May be a duplicate").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast")).to_contain_text(f"{name} may be a duplicate again")
+    expect(banner).to_have_count(1)
 
 
 def box(link: Locator) -> dict[str, float]:

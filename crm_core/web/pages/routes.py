@@ -114,4 +114,5 @@ ROUTES: Final = (
     _post("/{module}/{id}/set", one_click.set_one, _UPDATE),
     _get("/{module}/{id}/compare/{other}", comparing.comparison, _SEE),
     _post("/{module}/{id}/distinct", comparing.remember_distinct, _UPDATE),
+    _post("/{module}/{id}/distinct/remove", comparing.forget_distinct, _UPDATE),
 )

@@ -86,6 +86,32 @@ def test_not_a_duplicate_is_remembered_for_everyone(grace: Visitor, alan: Visito
     assert 'data-revision="1"' in alan.get(one)
 
 
+def test_not_a_duplicate_is_taken_back(grace: Visitor, alan: Visitor) -> None:
+    """Both pages name the other record, whose comparison takes it back for everyone; so does the Undo of the toast."""
+    email = {"email": "info@joliot.example"}
+    one, other = doubled(grace, {"name": "Irene Joliot", **email}, {"name": "Frederic Joliot", **email})
+    assert "Not a duplicate of" not in grace.get(one)
+    compare = f"{one}/compare/{id_of(other)}"
+    page = grace.post(compare, f"{one}/distinct", other=id_of(other))
+    toast = page.split('<div class="toasts"')[1]
+    assert f'action="{grace.root}{one}/distinct/remove"' in toast
+    assert f'name="value" value="{id_of(other)}"' in toast
+    assert f'href="{grace.root}{compare}" dir="auto">Frederic Joliot</a>' in page.split("Not a duplicate of")[1]
+    assert "Irene Joliot</a>" in alan.get(other).split("Not a duplicate of")[1]
+    page = alan.get(f"{other}/compare/{id_of(one)}").split("<main")[1]
+    assert "Remembered: they are not duplicates." in page
+    assert "May be a duplicate</button>" in page
+    page = alan.post(f"{other}/compare/{id_of(one)}", f"{other}/distinct/remove", other=id_of(one))
+    assert "Irene Joliot may be a duplicate again" in page.split('<div class="toasts"')[1]
+    for path in (one, other):
+        page = grace.get(path)
+        assert BANNER in page
+        assert "Not a duplicate of" not in page
+    grace.post(one, f"{one}/distinct", other=id_of(other))
+    grace.post(one, f"{one}/distinct/remove", value=id_of(other))
+    assert BANNER in grace.get(one)
+
+
 def test_a_viewer_sees_and_compares_but_does_not_decide(grace: Visitor, vera: Visitor) -> None:
     """The banner and the comparison have no button without the right to update, and the address refuses."""
     email = {"email": "chien@parity.example"}
@@ -98,6 +124,11 @@ def test_a_viewer_sees_and_compares_but_does_not_decide(grace: Visitor, vera: Vi
     assert BANNER in grace.get(one)
     assert grace.send(f"{one}/distinct", {"csrf": "old", "other": id_of(other)}).status_code == 403
     assert BANNER in grace.get(one)
+    grace.post(one, f"{one}/distinct", other=id_of(other))
+    assert "C. S. Wu" in vera.get(one).split("Not a duplicate of")[1]
+    assert "May be a duplicate</button>" not in vera.get(f"{one}/compare/{id_of(other)}")
+    vera.post("/customers", f"{one}/distinct/remove", 403, other=id_of(other))
+    assert BANNER not in grace.get(one)
 
 
 def test_archived_and_erased_records_are_no_doubles(grace: Visitor, ida: Visitor) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -8,13 +11,47 @@ import pytest
 from crm_core.errors import InsufficientScope, NotFound, RecordArchived
 from crm_core.model.caller import Caller
 from crm_core.plugin.registry import Registry
-from crm_core.plugin.storage import StorageContext
+from crm_core.plugin.storage import StorageBackend, StorageContext
 from crm_core.records.distinct import DISTINCT
 from crm_core.records.preconditions import UNCONDITIONAL
+from crm_postgresql.storage import PostgreSQLBackend
 from crm_tinydb.storage import TinyDBBackend
-from records_world import READER, SCOPES, World
+from records_world import EVERYTHING, READER, SCOPES, World
 
 ERASER = Caller(kind="token", id="t9", name="e", revision=1, scopes=SCOPES | {"customers:erase", "deals:erase"})
+
+_numbers = count(1)
+
+
+@pytest.fixture(params=["tinydb", "postgresql"])
+async def opened(
+    request: pytest.FixtureRequest, registry: Registry, tmp_path: Path
+) -> AsyncIterator[Callable[[], Awaitable[World]]]:
+    """Open the same store again and again: the one before is closed first."""
+    options, instance = {}, f"distinct{next(_numbers)}"
+    if request.param == "postgresql":
+        options = {"dsn": request.getfixturevalue("postgresql").migrated, "pool": 3}
+
+    async with AsyncExitStack() as stack:
+
+        async def again() -> World:
+            await stack.aclose()
+            backend: StorageBackend = PostgreSQLBackend() if options else TinyDBBackend()
+            await backend.open(StorageContext(tmp_path / "tenants", options, instance=instance))
+            stack.push_async_callback(backend.close)
+            return World(backend, registry, tmp_path)
+
+        yield again
+
+
+@pytest.fixture
+async def world(opened: Callable[[], Awaitable[World]]) -> World:
+    """Two tenants on each backend."""
+    world = await opened()
+    await world.backend.create("north")
+    await world.backend.create("south")
+    await world.features(EVERYTHING)
+    return world
 
 
 async def made(world: World, count: int) -> list[str]:
@@ -82,17 +119,45 @@ async def test_an_erase_leaves_no_pair_that_is_added_meanwhile(world: World) -> 
         assert not [pair for pair in await stored(world) if other in pair]
 
 
-async def test_pairs_survive_a_restart(tmp_path: Path, registry: Registry) -> None:
-    """They are read from the files again."""
-    backend = TinyDBBackend()
-    await backend.open(StorageContext(tmp_path / "tenants"))
-    await backend.create("north")
-    world = World(backend, registry, tmp_path)
-    await world.features({"plan": {"code": "all", "name": "All", "features": ["customers.*"]}})
+async def test_a_pair_is_forgotten_in_either_order(world: World) -> None:
+    """Both records then name the others that are left; a pair that is none is forgotten without an error."""
+    one, other, third = await made(world, 3)
+    distinct, access = world.records.distinct, world.access()
+    for pair in ((one, other), (third, one)):
+        await distinct.add(access, *pair)
+    assert set(await distinct.others("north", one, 20)) == {other, third}
+    assert len(await distinct.others("north", one, 1)) == 1
+    before = (await world.backend.changes("north", None)).newest
+    for pair in ((other, one), (one, other)):
+        await distinct.remove(access, *pair)
+    assert await stored(world) == {frozenset((one, third))}
+    assert await distinct.others("north", one, 20) == [third]
+    assert await distinct.others("north", other, 20) == []
+    assert (await world.backend.changes("north", None)).newest == before
+    await distinct.add(access, one, other)
+    assert await distinct.has("north", one, other)
+
+
+async def test_forgetting_needs_what_remembering_needs(world: World) -> None:
+    """Who may only read forgets no pair, and no one forgets that of an archived record."""
     one, other = await made(world, 2)
     await world.records.distinct.add(world.access(), one, other)
-    await backend.close()
-    again = TinyDBBackend()
-    await again.open(StorageContext(tmp_path / "tenants"))
-    assert await World(again, registry, tmp_path).records.distinct.has("north", other, one)
-    await again.close()
+    remove = world.records.distinct.remove
+    with pytest.raises(InsufficientScope):
+        await remove(world.access(caller=READER), one, other)
+    for wrong in ("x", one):
+        with pytest.raises(NotFound):
+            await remove(world.access(), one, wrong)
+    with pytest.raises(NotFound):
+        await remove(world.access("deals"), one, other)
+    await world.records.archive.archive(world.access(), other, UNCONDITIONAL)
+    with pytest.raises(RecordArchived):
+        await remove(world.access(), one, other)
+    assert len(await stored(world)) == 1
+
+
+async def test_pairs_survive_a_restart(opened: Callable[[], Awaitable[World]], world: World) -> None:
+    """They are read from the store again."""
+    one, other = await made(world, 2)
+    await world.records.distinct.add(world.access(), one, other)
+    assert await (await opened()).records.distinct.has("north", other, one)

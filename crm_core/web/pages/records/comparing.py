@@ -1,4 +1,4 @@
-"""The page that compares two records that may be the same, and the act that remembers that they are not."""
+"""The page that compares two records that may be the same, and the acts that remember and forget that they are not."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from crm_core.language import gettext, ngettext
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.guarded_store import require_live
 from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.layout.parts import Mark, PageLink
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -33,7 +34,10 @@ class ComparedRow(NamedTuple):
 
 
 class CompareView(msgspec.Struct, frozen=True, kw_only=True):
-    """Two records for their page. ``distinct``: the form for "Not a duplicate", empty without the right."""
+    """Two records for their page. ``distinct``: the form for "Not a duplicate", empty without the right.
+
+    ``is_distinct``: that they are known to be no doubles; the form then takes that back.
+    """
 
     module: str
     heading: str
@@ -42,6 +46,7 @@ class CompareView(msgspec.Struct, frozen=True, kw_only=True):
     records: tuple[PageLink, ...]
     rows: tuple[ComparedRow, ...]
     distinct: str
+    is_distinct: bool
     other: str
 
 
@@ -54,15 +59,19 @@ async def comparison(context: PageContext, module: str, id: str, other: str) -> 
     path = f"{context.root}/{module}"
     rows = tuple([row async for row in _rows(context, record_type, mine, theirs)])
     links = tuple(PageLink(f"{path}/{one['id']}", one["name"]) for one in (mine, theirs))
-    count = sum(row.mark is not None for row in rows)
+    text = ngettext("{n} field differs.", "{n} fields differ.", sum(row.mark is not None for row in rows))
+    is_distinct = await context.services.records.distinct.has(context.tenant, id, other)
+    if is_distinct:
+        text += " " + gettext("Remembered: they are not duplicates.")
     view = CompareView(
         module=module,
         heading=gettext("Compare"),
-        text=ngettext("{n} field differs.", "{n} fields differ.", count),
+        text=text,
         crumbs=(PageLink(path, context.title_of(record_type)), links[0]),
         records=links,
         rows=rows,
         distinct=f"{path}/{id}/distinct" if context.may(f"{module}.update", writes=True) else "",
+        is_distinct=is_distinct,
         other=other,
     )
     return await page(context, "compare.html", module, view)
@@ -73,8 +82,19 @@ async def remember_distinct(context: PageContext, module: str, id: str) -> Respo
     record_type_of(context, module)
     other = (await request.form).get("other", "")
     found = await context.services.records.distinct.add(access_of(context, module), id, other)
+    name, back = msgspec.json.decode(found.body)["name"], f"{context.root}/{module}/{id}"
+    undo = Undo(action=f"{back}/distinct/remove", member="", value=found.id, revision=0, back=back)
+    return redirect(context, back, gettext("Remembered: {name} is not a duplicate", name=name), undo)
+
+
+async def forget_distinct(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
+    """Forget that two records are no duplicates, and go back to the first. The Undo of a toast sends a ``value``."""
+    record_type_of(context, module)
+    form = await request.form
+    other = form.get("other") or form.get("value", "")
+    found = await context.services.records.distinct.remove(access_of(context, module), id, other)
     name = msgspec.json.decode(found.body)["name"]
-    return redirect(context, f"/{module}/{id}", gettext("Remembered: {name} is not a duplicate", name=name))
+    return redirect(context, f"/{module}/{id}", gettext("{name} may be a duplicate again", name=name))
 
 
 async def _live(context: PageContext, module: str, id_: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable, first_of_kind
-from crm_core.web.pages.records.doubles import DoubleBanner, double_banner
+from crm_core.web.pages.records.doubles import DoubleBanner, distinct_links, double_banner
 from crm_core.web.pages.records.erasing import may_erase
 from crm_core.web.pages.records.forms import leaves
 from crm_core.web.pages.records.queries import document_of, record_type_of
@@ -64,6 +64,7 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     erase: str
     archived: str
     double: DoubleBanner | None
+    distinct: tuple[PageLink, ...]
     facts: tuple[FactRow, ...]
     tables: tuple[RowTable, ...]
     related: tuple[RelatedGroup, ...]
@@ -101,6 +102,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         erase=f"{path}/{record['id']}/erase" if not live and may_erase(context) else "",
         archived="" if live else await _archived(context, record),
         double=await double_banner(context, record_type, record, may_update=may_update) if live else None,
+        distinct=await distinct_links(context, record_type, record["id"]) if live else (),
         facts=tuple(facts),
         tables=tuple(cells.tables(record)),
         related=await related_of(context, record_type, record, live=live),

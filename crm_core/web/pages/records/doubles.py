@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
-from crm_core.errors import InvalidParameter, NotUnique
+from crm_core.errors import InvalidParameter, NotFound, NotUnique
 from crm_core.language import gettext
 from crm_core.model.folded_text import folded
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.search_words import same_number
-from crm_core.web.pages.layout.parts import PageNotice, failure
+from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.queries import records_of
+from crm_core.web.pages.records.queries import document_of, records_of
 
 _MOST: Final = 50
 """Records with the same email address or name that are looked at."""
+_MOST_DISTINCT: Final = 20
+"""Records known to be no doubles that a page names."""
 
 
 class DoubleMatch(NamedTuple):
@@ -58,6 +61,17 @@ async def double_banner(
         if not await context.services.records.distinct.has(context.tenant, record["id"], other["id"]):
             return _banner(context, record_type, record, DoubleMatch(other, kind), may_update=may_update)
     return None
+
+
+async def distinct_links(context: PageContext, record_type: RecordType, id_: str) -> tuple[PageLink, ...]:
+    """The comparisons with the live records that a record is known to be no double of, by name."""
+    path, links = f"{context.root}/{record_type.NAME}/{id_}", list[PageLink]()
+    for other in await context.services.records.distinct.others(context.tenant, id_, _MOST_DISTINCT):
+        with suppress(NotFound):  # it was erased meanwhile
+            record = msgspec.json.decode((await document_of(context, record_type.NAME, other)).body)
+            if record["archived_at"] is None:
+                links.append(PageLink(f"{path}/compare/{other}", record["name"]))
+    return tuple(sorted(links, key=lambda link: link.text))
 
 
 def _banner(
