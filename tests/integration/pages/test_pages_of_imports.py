@@ -133,6 +133,22 @@ def test_an_owner_is_a_colleague_or_one_that_records_have_already(box: Box, grac
     assert "Phone “none”: Enter a telephone number" in page
 
 
+def test_a_word_that_is_neither_yes_nor_no_refuses_its_row(box: Box, grace: Visitor) -> None:
+    """The words of both are taken in any case, an empty cell is no, and the refusal names the words."""
+    words = {"Yes": True, "X": True, "WAHR": True, "No": False, "0": False, "Falsch": False, "": False}
+    rows = [f"Flagged {number},{word}" for number, word in enumerate((*words, "maybe", "2"))]
+    text = "\n".join(["Name,Done", *rows])
+    for action, verb in (("", "would be created"), ("/run", "created")):
+        page = html.unescape(grace.upload(f"/tasks/import{action}", text).text)
+        assert f"7 tasks {verb}, 0 updated, 2 refused." in page
+        for word in ("maybe", "2"):
+            assert f"Done: “{word}” is neither yes nor no. Enter one of yes, y, true, 1, x," in page
+        assert "or one of no, n, false, 0," in page
+    path, reader = f"/i/eu1/t/{TENANT}/api/v1/tasks?q=flagged&limit=50", box.bearer("tasks:read")
+    found = {one["name"]: one["done"] for one in box.client.get(path, headers=reader).json()["items"]}
+    assert found == {f"Flagged {number}": is_yes for number, is_yes in enumerate(words.values())}
+
+
 def test_an_import_requires_the_right_to_create(box: Box, grace: Visitor) -> None:
     """Without it the list does not offer it, and its address is refused."""
     assert "/customers/import" in grace.get("/customers")

@@ -25,7 +25,8 @@ from crm_core.web.pages.records.sentences import not_chosen
 
 CHUNK: Final = 100
 _SHOWN: Final = 60  # characters of a cell in the sentence about it
-_YES: Final = frozenset({"true", "yes", "1", "x", "ja", "oui"})
+_YES: Final = ("yes", "y", "true", "1", "x", "ja", "j", "wahr", "oui", "vrai")
+_NO: Final = ("no", "n", "false", "0", "nein", "falsch", "non", "faux")
 
 
 class RowResult(msgspec.Struct, frozen=True):
@@ -120,7 +121,7 @@ class RowImport:
                 (value for value, label in choice_labels(member) if folded(text) in (value, folded(label))), text
             )
         if member.kind == "flag":
-            return "true" if folded(text) in _YES else "false"
+            return _flag(field, text)
         return text
 
     def _require_first(self, line: int, recognised: str) -> None:
@@ -210,6 +211,22 @@ class RowImport:
         return {"id": found[0]["id"]} if found else {}
 
 
+def _flag(field: str, text: str) -> str:
+    """A word for yes or no as its form would have it. Raises InvalidRecord."""
+    word = folded(text)
+    if word in (*_YES, folded(gettext("Yes"))):
+        return "true"
+    if word in (*_NO, folded(gettext("No"))):
+        return "false"
+    sentence = gettext(
+        "“{text}” is neither yes nor no. Enter one of {yes} for yes, or one of {no} for no.",
+        text=_shortened(text),
+        yes=", ".join(_YES),
+        no=", ".join(_NO),
+    )
+    raise not_chosen(field.replace(".", "/"), sentence)
+
+
 def _result(row: _Row, result: Mapping[str, Any] | None) -> RowResult:
     if result is None:
         return RowResult(row.line, row.name, "refused", row.message)
@@ -237,5 +254,8 @@ def _sentence(form: RecordForm, name: str, error: str) -> str:
     label = member_label(member)
     if not text:
         return f"{label}: {error}"
-    shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return gettext("{label} “{text}”: {error}", label=label, text=shown, error=error)
+    return gettext("{label} “{text}”: {error}", label=label, text=_shortened(text), error=error)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
