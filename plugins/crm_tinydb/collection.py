@@ -14,7 +14,7 @@ from crm_tinydb.index import Index, Moved, Row
 STEP = 32  # moves that an index applies between two looks at the clock
 SCANNED = 256  # bodies read between two turns
 PAGES = 16  # that a collection caches
-BEHIND = 64  # moves that indexes may be behind: a reader applies them in less than a millisecond
+BEHIND = 8  # moves that indexes may be behind: catching up with them is one short turn
 
 
 class Collection(Table):

@@ -20,7 +20,7 @@ from crm_tinydb.segments import fold_entries, retained
 from crm_tinydb.tenant import FOLD_AT, Tenant, fold_at
 from crm_tinydb.tidying import tidy
 
-PAUSE = 0.001  # seconds between slices, so that the loop does not wait for the interpreter
+PAUSE = 0.0005  # seconds between slices, so that the loop does not wait for the interpreter
 
 
 class KeepDays(NamedTuple):
