@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -33,6 +34,7 @@ def command(config: Path, instance: str, tenant: str | None, admin: str | None) 
         raise click.UsageError("--admin needs --tenant")
     if admin is not None:
         _refuse_unusable(admin)
+    _refuse_other(config, instance)
     written = write_files(config, instance)
     for name in OF_INSTANCE:
         click.echo(
@@ -59,6 +61,18 @@ def _refuse_unusable(email: str) -> None:
 
     if convert(email, Email)[1]:
         raise click.UsageError("--admin must be an email address such as info@example.com")
+
+
+def _refuse_other(config: Path, instance: str) -> None:
+    """Refuse the folder of another instance, before anything is written. Raises SetupError."""
+    from crm_core.settings.reading import Members, read_file, text
+
+    path, found = config / "instance.yaml", instance
+    with suppress(SetupError):  # there is none, or crm config check says what is wrong with it
+        found = read_file(path, lambda node: Members(node).get("instance", text, instance))
+    if found != instance and is_name(found):
+        advice = f"name another folder with --config, or write --instance {found}"
+        raise SetupError([f"{path} is that of another instance, so nothing was written; {advice}"])
 
 
 def write_files(config: Path, instance: str) -> list[str]:

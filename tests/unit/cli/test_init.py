@@ -32,3 +32,24 @@ def test_a_bad_name_writes_no_files(tmp_path: Path, crm: Callable[..., Any]) -> 
         ran = crm("init", "--config", str(tmp_path / "config"), "--instance", names[0], "--tenant", names[1])
         assert (ran.code, ran.out) == (2, "")
         assert not (tmp_path / "config").exists()
+
+
+def test_the_folder_of_another_instance_is_refused(tmp_path: Path, crm: Callable[..., Any]) -> None:
+    """One sentence names the file, its instance and both ways on; nothing is written, and no tenant is created."""
+    write_files(tmp_path, "eu1")
+    (tmp_path / "keys.yaml").unlink()
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    ran = crm("init", "--config", str(tmp_path), "--instance", "us1", "--tenant", "northwind")
+    assert (ran.code, ran.out) == (1, "")
+    said = f"{tmp_path / 'instance.yaml'} is that of another instance, so nothing was written; name another folder"
+    assert ran.err.splitlines() == [f"{said} with --config, or write --instance eu1"]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+def test_files_that_cannot_be_read_stay(tmp_path: Path, crm: Callable[..., Any]) -> None:
+    """A broken instance.yaml names no instance: it stays, and the missing files are written."""
+    (tmp_path / "instance.yaml").write_text("instance: [")
+    ran = crm("init", "--config", str(tmp_path), "--instance", "eu1")
+    assert ran.code == 0
+    assert (tmp_path / "instance.yaml").read_text() == "instance: ["
+    assert {path.name for path in tmp_path.iterdir()} == {"instance.yaml", "keys.yaml", "modules.yaml", "roles.yaml"}
