@@ -44,10 +44,23 @@ _FILTERS: Final = (
 )
 
 
+def _filter(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """The value of a filter. Fails with its values or their form, as the log's own filters say it."""
+    if value is not None:
+        from crm_core.errors import InvalidParameter
+        from crm_core.sync.log import query_of
+
+        try:
+            query_of({str(parameter.name): value})
+        except InvalidParameter as error:
+            raise click.BadParameter(str(error.detail)) from None
+    return value
+
+
 def filters(command: F) -> F:
     """Add an option for each filter of the log, as an argument with the member's name."""
     for option, name, metavar, which in reversed(_FILTERS):
-        command = click.option(option, name, metavar=metavar, help=f"Only entries {which}.")(command)
+        command = click.option(option, name, metavar=metavar, callback=_filter, help=f"Only entries {which}.")(command)
     return command
 
 

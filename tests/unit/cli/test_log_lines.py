@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -47,3 +49,24 @@ def test_a_line_ends_with_what_came_of_the_attempt(members: dict[str, Any], end:
     assert text.endswith(end)
     assert "branding v7" in text
     assert "None" not in text
+
+
+@pytest.mark.parametrize("command", ["list", "tail", "export"])
+@pytest.mark.parametrize(
+    ("option", "known"),
+    [
+        ("--status", "applied, unchanged, previewed, rejected, failed"),
+        ("--signature", "valid, missing, malformed, unknown_key, inactive_key, invalid, unchecked"),
+        ("--since", "a time such as 2026-11-24T02:00:00Z"),
+        ("--until", "a time such as 2026-11-24T02:00:00Z"),
+    ],
+)
+def test_a_mistyped_filter_is_wrong_usage(
+    config: Path, crm: Callable[..., Any], command: str, option: str, known: str
+) -> None:
+    """Exit 2 with what the option takes, before the tenant is looked for."""
+    ran = crm("log", command, "--tenant", "none", option, "nope")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"Invalid value for '{option}'" in ran.err
+    assert known in ran.err
+    assert crm("log", command, "--tenant", "none", "--type", "nope").code == 1
