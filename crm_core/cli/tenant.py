@@ -281,7 +281,8 @@ def _hint_at_roster(config: Path, name: str, *, there: bool) -> None:
     """Warn that a tenant without an entry in the roster accepts no pushes."""
     if not there:
         problem = f"{config / 'keys.yaml'} has no entry for {name}, so it accepts no pushes"
-        click.echo(f"{problem}: rename its old entry, or create a key with crm keys rotate {name}.", err=True)
+        advice = "create a key with crm keys rotate {name}, or rename the entry of the tenant that it replaces"
+        click.echo(f"{problem}: {advice.format(name=name)}.", err=True)
 
 
 def _size(path: Path) -> str:

@@ -48,6 +48,7 @@ async def refuse_marked(backend: StorageBackend) -> None:
         return
     if mark.state == "moved":
         problem = f"the tenants of {backend.NAME} moved to {mark.other}: set storage.backend to {mark.other}"
+        problem += ", with its options next to it"
     else:
         problem = f"the copy of {mark.other} to {backend.NAME} is not complete"
         problem += f": set storage.backend to {mark.other} and run crm migrate --to {backend.NAME} again"
@@ -118,8 +119,8 @@ async def copy_all(source: StorageBackend, target: StorageBackend) -> AsyncItera
 async def _prepare(source: StorageBackend, target: StorageBackend) -> None:
     """Make the target ready to receive. Raises SetupError."""
     await target.migrate()
-    await _refuse_served(source, target)
     mark, moved = await mark_of(target), await mark_of(source)
+    await _refuse_served(source, target)
     if moved is not None and not (
         moved == CopyMark("moved", target.NAME) and mark == CopyMark("receiving", source.NAME)
     ):
@@ -139,7 +140,8 @@ async def _refuse_served(*stores: StorageBackend) -> None:
     """Raise SetupError if a server uses the stores. The caller has the lock of an exclusive one."""
     for store in stores:
         if number := len(await store.alive("", 0)):
-            raise SetupError([f"{number} processes serve {store.NAME}: stop them first, and wait 15 seconds"])
+            who = "1 process serves" if number == 1 else f"{number} processes serve"
+            raise SetupError([f"{who} {store.NAME}: stop all first; one that was killed counts for 15 seconds"])
 
 
 async def _begun_from(source: StorageBackend, target: StorageBackend, tenants: list[str]) -> bool:

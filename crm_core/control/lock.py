@@ -21,7 +21,7 @@ class FolderBusy(SetupError):
         self.folder = folder
         self.pid = pid
         owner = f"the process with pid {pid}" if pid is not None else "another process"
-        super().__init__([f"{folder} is in use by {owner}: stop it first, or set another tenants_dir"])
+        super().__init__([f"{folder} is in use by {owner}: stop it first; another instance needs another tenants_dir"])
 
 
 @contextmanager

@@ -33,6 +33,17 @@ _encode: Final = msgspec.json.Encoder().encode
 _line: Final = msgspec.json.Decoder(tuple[str, msgspec.Raw])
 
 
+def of_another_backend(source: Path) -> SetupError:
+    """The refusal of a backup in a form of another backend."""
+    advice = "restore it with the backend that wrote it, then copy the tenants with crm migrate --to"
+    return SetupError([f"{source} is not a backup of this storage backend: {advice}"])
+
+
+def is_dump(text: bytes) -> bool:
+    """Whether a file with this content was written by ``write_dump``, of whichever backend."""
+    return text.startswith(_FORMAT)
+
+
 async def write_dump(target: Path, parts: AsyncIterator[Part]) -> None:
     """Write a new file (0600), durable when it has its name. Raises SetupError, and what ``parts`` raises."""
     if target.exists():
@@ -104,7 +115,7 @@ def _check(source: Path) -> None:
     digest, last = hashlib.sha256(), b""
     with source.open("rb") as file:
         if (first := file.readline()) != _FORMAT:
-            raise SetupError([f"{source} is not a backup of this storage backend"])
+            raise of_another_backend(source)
         digest.update(first)
         for text in file:
             digest.update(last)

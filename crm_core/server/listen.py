@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -50,7 +51,9 @@ def bound(listen: str) -> Listener:
         return _unix(Path(listen.removeprefix(_UNIX))) if listen.startswith(_UNIX) else _tcp(listen)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SetupError([f"listen: {listen} cannot be listened on: {reason}"]) from error
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        advice = "; stop the process that listens there, or set another address" if taken else ""
+        raise SetupError([f"listen: {listen} cannot be listened on: {reason}{advice}"]) from error
 
 
 def _tcp(listen: str) -> Listener:

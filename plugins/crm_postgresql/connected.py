@@ -43,7 +43,9 @@ class Connected:
         try:
             await self.database.look()
         except psycopg.ProgrammingError as error:
-            raise SetupError([f"storage: the database cannot be used: {first_line(error)}"]) from None
+            foreign = isinstance(error, psycopg.errors.InsufficientPrivilege)
+            advice = "; connect as the role that ran crm migrate" if foreign else ""
+            raise SetupError([f"storage: the database cannot be used: {first_line(error)}{advice}"]) from None
         except psycopg.Error as error:
             if self._context.migrating:
                 raise SetupError([f"storage: the database cannot be reached: {first_line(error)}"]) from None

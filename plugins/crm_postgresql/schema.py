@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
 
 from crm_core.errors import SetupError
 
@@ -66,6 +66,9 @@ async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
     try:
         async with db.transaction():
             await db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            ((encoding,),) = await ask("SHOW server_encoding")
+            if encoding != "UTF8":
+                raise SetupError([f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'"])
             await db.execute("CREATE SCHEMA IF NOT EXISTS crm")
             await db.execute("CREATE TABLE IF NOT EXISTS crm.version (version integer NOT NULL)")
             before = await version_of(ask)
@@ -81,6 +84,9 @@ async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
             names = [name for (name,) in await (await db.execute("SELECT crm.months()")).fetchall()]
             if names:
                 done.append(f"Partitions by month were made or dropped: {', '.join(names)}.")
+    except errors.InsufficientPrivilege as error:
+        advice = "connect as the role that owns the database, or as the one that made the schema crm in it"
+        raise SetupError([f"the database cannot be migrated: {error.diag.message_primary}; {advice}"]) from None
     except psycopg.Error as error:
         raise SetupError([f"the database cannot be migrated: {str(error).partition(chr(10))[0]}"]) from None
     return tuple(done)

@@ -8,6 +8,7 @@ import msgspec
 
 from crm_core.errors import SetupError
 from crm_core.model.log import Head, is_intact
+from crm_core.plugin.dump_file import is_dump, of_another_backend
 from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.change_segments import decoder as change_decoder
 from crm_tinydb.change_segments import fold_changes
@@ -104,7 +105,10 @@ def backup(log: LogView, changes: ChangeLogView, frozen: Snapshot, target: Path)
 def restore(disk: Disk, tenants_dir: Path, name: str, source: Path, epoch: str) -> None:
     """Write the files of a tenant from a backup under its ``fresh_name``. Raises SetupError."""
     try:
-        content = read_folded(disk.read(source))
+        text = disk.read(source)
+        if is_dump(text):
+            raise of_another_backend(source)
+        content = read_folded(text)
         _check_log(content)
         _check_changes(content)
         write_tenant(disk, tenants_dir, name, content, epoch)

@@ -31,7 +31,7 @@ def test_from_files_to_postgresql_and_back(tmp_path: Path, postgresql: Server) -
     box.write_settings(settings("postgresql"))
     box.start()
     try:
-        assert "processes serve postgresql: stop them first" in box.crm("migrate", "--to", "tinydb", code=1)
+        assert "1 process serves postgresql: stop all first" in box.crm("migrate", "--to", "tinydb", code=1)
         again = box.client.post(f"{box.base()}/sync/features", content=raw, headers=headers)
         assert again.json()["code"] == "replayed_nonce"
         found = box.client.get(f"{box.base()}/customers?q=ad&tags=vip", headers=writer).json()
@@ -39,7 +39,10 @@ def test_from_files_to_postgresql_and_back(tmp_path: Path, postgresql: Server) -
         assert box.health()["log_head"] == head
     finally:
         box.stop()
+    box.crm("tenant", "backup", TENANT, str(tmp_path / "of-postgresql"))
     assert "Copied from postgresql to tinydb" in box.crm("migrate", "--to", "tinydb")
     box.write_settings(settings("tinydb"))
     assert "is intact" in box.crm("log", "verify", "--tenant", TENANT, "--head", f"{head['seq']}:{head['hash']}")
+    said = box.crm("tenant", "restore", "other", str(tmp_path / "of-postgresql"), code=1)
+    assert "not a backup of this storage backend: restore it with the backend that wrote it" in said
     assert "set storage.backend to tinydb" not in box.crm("user", "list", "--tenant", TENANT)
