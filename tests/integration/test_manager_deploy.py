@@ -78,6 +78,11 @@ def test_the_composition_on_postgresql_fits_together() -> None:
     assert services["pgbouncer"]["environment"]["POOL_MODE"] == "transaction"
     # Its image connects to the DATABASE_URL of its environment: that of the instance is its own address.
     assert services["pgbouncer"]["env_file"] != services["eu1"]["env_file"]
+    # docker compose run starts only what a service depends on.
+    assert (set(services["eu1"]["depends_on"]), set(services["pgbouncer"]["depends_on"])) == (
+        {"pgbouncer"},
+        {"postgresql"},
+    )
     roles = (folder / "roles.sh").read_text()
     assert "LOGIN NOSUPERUSER NOBYPASSRLS" in roles
     assert subprocess.run(["sh", "-n", folder / "roles.sh"], check=False).returncode == 0
