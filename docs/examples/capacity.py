@@ -2,7 +2,8 @@
 
     python docs/examples/capacity.py --tenants 100000 --pushes 20 --writes 200 --reads 2000 --processes 8
 
-The costs are measured ones (docs/scaling.md says how); measure yours and change them. Everything else is arithmetic.
+The costs are measured ones (docs/scaling.md says how), rounded up; measure yours and change them. Everything else is
+arithmetic.
 """
 
 # ruff: noqa: INP001 -- a single file is no package
@@ -12,27 +13,32 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from dataclasses import dataclass, fields
-from typing import Final
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
 
 DAY: Final = 86_400
+
+
+def _of(default: float, text: str) -> Any:
+    """A number of the load: its default and its help."""
+    return field(default=default, metadata={"help": f"{text} (default: {default:,})"})
 
 
 @dataclass(frozen=True)
 class Load:
     """The load of an installation; numbers of one tenant are averages over all."""
 
-    tenants: int = 1_000  # in all
-    pushes: float = 20.0  # of a tenant a day, refused and unverified ones too
-    writes: float = 200.0  # of records, of a tenant a day
-    reads: float = 2_000.0  # lists, details and pages, of a tenant a day
-    records: int = 2_000  # of a tenant
-    streams: float = 0.5  # open event streams of a tenant at the busiest moment
-    peak: float = 6.0  # the busiest second over the average one
-    log_days: int = 365  # for which the sync log is kept
-    change_days: int = 365  # for which the change log is kept
-    processes: int = 4  # of all hosts together
-    pool: int = 10  # database connections of a process
+    tenants: int = _of(1_000, "in all")
+    pushes: float = _of(20.0, "of a tenant a day, refused and unverified ones too")
+    writes: float = _of(200.0, "of records, of a tenant a day")
+    reads: float = _of(2_000.0, "lists, details and pages, of a tenant a day")
+    records: int = _of(2_000, "of a tenant")
+    streams: float = _of(0.5, "open event streams of a tenant at the busiest moment")
+    peak: float = _of(6.0, "the busiest second over the average one")
+    log_days: int = _of(365, "for which the sync log is retained")
+    change_days: int = _of(365, "for which the change log is retained")
+    processes: int = _of(4, "of all hosts together")
+    pool: int = _of(10, "database connections of a process")
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ class Costs:
     claim_bytes: int = 480
     nonce_seconds: int = 600  # as long as a nonce is remembered: skew_seconds in both directions
     payload_claims: int = 100  # of a tenant: those of the pushes in its history
-    process_mb: float = 60.0
-    stream_kb: float = 40.0
+    process_mb: float = 100.0  # with its tenants in use
+    stream_kb: float = 15.0  # with its connection
 
 
 def capacity(load: Load, costs: Costs) -> dict[str, float]:
@@ -86,8 +92,9 @@ def capacity(load: Load, costs: Costs) -> dict[str, float]:
 def main() -> None:
     """Read the load from options and print what it needs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for field in fields(Load):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
+    for each in fields(Load):
+        option, kind = f"--{each.name.replace('_', '-')}", type(each.default)
+        parser.add_argument(option, type=kind, default=each.default, metavar="NUMBER", help=each.metadata["help"])
     found = capacity(Load(**vars(parser.parse_args())), Costs())
     for name, number in found.items():
         sys.stdout.write(f"{name:38} {number:>16,.1f}\n")
