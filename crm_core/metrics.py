@@ -63,6 +63,7 @@ class Metrics:
             ("plugin", "hook"),
             registry=self.registry,
         )
+        self.storage_up = self._gauge("crm_storage_up", "Whether the storage answers: 1, or 0.")
         self.tenants = self._gauge("crm_tenants", "Tenants of this instance.")
         self.tenants_troubled = self._gauge("crm_tenants_troubled", "Tenants whose store takes no writes.")
         self.sections_unreadable = self._gauge(

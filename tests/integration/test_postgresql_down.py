@@ -56,11 +56,12 @@ def test_a_server_starts_before_its_database_and_heals_by_itself(box: Box, proxy
         assert "refused" in ready["storage"]
         stranger = box.client.get("/readyz", headers={"X-Forwarded-For": "203.0.113.9"})
         assert stranger.json() == {"status": "degraded", "instance": "eu1"}
-        assert "crm_http_requests_total" in box.client.get("/metrics").text
+        assert "crm_storage_up 0.0" in box.client.get("/metrics").text
         (reason,) = box.crm("tenant", "list", code=1).splitlines()
         assert "refused" in reason
         proxy.open()
         until(lambda: status(box) == "ready", box.log_text)
+        assert "crm_storage_up 1.0" in box.client.get("/metrics").text
         until(lambda: '"event": "storage_recovered"' in box.log_text(), box.log_text)
         if not created:
             box.create_tenants()

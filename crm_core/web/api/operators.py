@@ -96,6 +96,7 @@ class _Documents:
     async def metrics(self, request: Request) -> Answer:
         _operators_only(self._services, request)
         troubled, storage = await _troubled(self._services)
+        self._counts.storage_up.set(not storage)
         if not storage:
             self._counts.tenants.set(await self._services.backend.count_tenants())
         self._counts.tenants_troubled.set(len(troubled))
