@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -12,6 +13,10 @@ from crm_core.cli.config import problems_of
 from crm_core.cli.output import show_progress
 from crm_core.cli.running import config_option, json_option, print_json, stream
 from crm_core.errors import CrmError, SetupError
+
+_REFERENCE: Final = re.compile(
+    r"\bfile:([\w.-]+)(?![\w./-])"
+)  # elsewhere, as in /run/secrets, others decide who may read it
 
 
 @click.command("doctor")
@@ -65,9 +70,12 @@ def _show_remedy(tenant: str, mode: str) -> None:
 
 
 def _open_to_others(config: Path) -> list[str]:
-    """A problem for each config file that others can read: they may contain keys."""
+    """A problem for each config file, and secret in the folder that one refers to, which others can read."""
+    files = sorted(config.glob("*.yaml"))
+    texts = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file())
+    secrets = {config / name for name in _REFERENCE.findall(texts)}
     return [
         f"{path} can be read by others: chmod {'0700' if path.is_dir() else '0600'} {path}"
-        for path in (config, *sorted(config.glob("*.yaml")))
+        for path in (config, *files, *sorted(secrets.difference(files)))
         if path.exists() and path.stat().st_mode & 0o077
     ]

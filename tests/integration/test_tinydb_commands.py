@@ -245,6 +245,22 @@ def test_restore_and_create_where_the_folder_was_moved_away(crm: Run, serving: t
     assert create_customers(crm, address, 1)
 
 
+def test_doctor_names_secrets_that_others_can_read(crm: Run, tmp_path: Path) -> None:
+    """Those next to the config files that refer to them; one elsewhere, as of a container, is not the folder's."""
+    secret, elsewhere = tmp_path / "config" / "secret_key", tmp_path / "old_key"
+    for each in (secret, elsewhere):
+        each.write_text("k" * 40)
+        each.chmod(0o644)
+    settings = tmp_path / "config" / "instance.yaml"
+    named = f"secret_key: [file:secret_key, file:{elsewhere}]"
+    settings.write_text(settings.read_text().replace("secret_key: env:CRM_SECRET_KEY", named))
+    ill = crm("doctor")
+    (problem,) = [line for line in ill.stdout.splitlines() if line.startswith("config")]
+    assert (ill.returncode, problem) == (1, f"config: {secret} can be read by others: chmod 0600 {secret}")
+    secret.chmod(0o600)
+    assert crm("doctor").returncode == 0
+
+
 def test_doctor_names_what_is_damaged(crm: Run, tmp_path: Path) -> None:
     """Doctor exits 0 on a healthy instance, and 1 with each damaged file and its fix, and open permissions."""
     well = crm("doctor")
