@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from functools import partial
 
 from crm_core.errors import InvalidParameter, ServerError
-from crm_core.model.log import LogEntry
 from crm_core.services import Services
 from crm_core.sync import log as sync_log
 from crm_core.sync.push_request import PushRequest
 from crm_core.web.answers import CSV, JSON, NDJSON, Answer, answer, csv_lines, json_lines, streamed
 from crm_core.web.api import sync_schemas as schemas
 from crm_core.web.callers import caller_of
+from crm_core.web.log_export import exported_log
 from crm_core.web.operations import Route
 from crm_core.web.reading import accepted, flag, whole_number
 from crm_core.web.request import Request
@@ -97,7 +96,7 @@ def _of_readers(services: Services) -> list[Route]:
         kind, bom = accepted(request, (JSON, NDJSON, CSV)), flag("bom", query.pop("bom", None))
         if kind != JSON:
             sync_log.query_of(query)  # raises before the first byte is sent
-            rows = (sync_log.shown(entry) async for entry in _while_allowed(services, request, query))
+            rows = exported_log(services, request.tenant, request.caller, query)
             lines = json_lines(rows) if kind == NDJSON else csv_lines(rows, sync_log.CSV_MEMBERS, bom=bom)
             return streamed(lines, kind)
         items, following = await services.log.page(request.tenant, query, limit=limit, cursor=cursor)
@@ -134,14 +133,3 @@ def _of_readers(services: Services) -> list[Route]:
         Route(schemas.HISTORY, history),
         Route(schemas.RESTORE, restore),
     ]
-
-
-async def _while_allowed(services: Services, request: Request, query: dict[str, str]) -> AsyncIterator[LogEntry]:
-    """The selected entries, as long as the caller may read them: a slow reader may take hours."""
-    read = 0
-    async for entry in services.log.every(request.tenant, query):
-        read += 1
-        if read % sync_log.MOST == 0:
-            caller = await services.callers.current(request.tenant, request.caller)
-            require_scope(await services.views.of(request.tenant), caller, scope="sync:read", key="sync.view")
-        yield entry

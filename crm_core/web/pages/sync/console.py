@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from crm_core.language import gettext, gettext_noop, localized, ngettext
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
-from crm_core.sync.log import CSV_MEMBERS, FILTERS, shown
+from crm_core.sync.log import CSV_MEMBERS, FILTERS
 from crm_core.web.answers import CSV, Answer, csv_lines, streamed
 from crm_core.web.compression import compressed
+from crm_core.web.log_export import exported_log
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks, PeriodLink
 from crm_core.web.pages.page_answers import page
@@ -53,13 +54,9 @@ async def show_request(context: PageContext) -> Response:
 
 async def export_log(context: PageContext) -> Answer:
     """Stream the whole log as CSV."""
-
-    async def rows() -> AsyncIterator[dict[str, Any]]:
-        async for entry in context.services.log.every(context.tenant, {}):
-            yield shown(entry)
-
+    rows = exported_log(context.services, context.tenant, context.caller, {})
     named = {"Content-Disposition": 'attachment; filename="sync-log.csv"'}
-    return await compressed(current_request(), streamed(csv_lines(rows(), CSV_MEMBERS), CSV, named))
+    return await compressed(current_request(), streamed(csv_lines(rows, CSV_MEMBERS), CSV, named))
 
 
 async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
