@@ -14,9 +14,8 @@ from crm_core.cli.output import show_progress
 from crm_core.cli.running import config_option, json_option, print_json, stream
 from crm_core.errors import CrmError, SetupError
 
-_REFERENCE: Final = re.compile(
-    r"\bfile:([\w.-]+)(?![\w./-])"
-)  # elsewhere, as in /run/secrets, others decide who may read it
+# A file elsewhere, as in /run/secrets, has the permissions that others decided on.
+_REFERENCE: Final = re.compile(r"\bfile:([\w.-]+)(?![\w./-])")
 
 
 @click.command("doctor")
