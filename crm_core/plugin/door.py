@@ -1,12 +1,14 @@
 """The one door to plugin code: each call through it is timed, and its result checked, before the core trusts it.
 
-A call that raises (SystemExit and CancelledError too, only Ctrl+C passes) or returns something else than its interface
-promises becomes PluginFailed, which names the plugin and the hook. Calls that take long are counted, and logged by
-plugin and hook.
+A call that raises (SystemExit and CancelledError too, only Ctrl+C of a command passes) or returns something else than
+its interface promises becomes PluginFailed, which names the plugin and the hook. Calls that take long are counted, and
+logged by plugin and hook.
 """
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -86,9 +88,9 @@ class Door:
             raise
         except PluginFailed:  # of another plugin, which this one called through its context
             raise
-        except KeyboardInterrupt:  # someone ends a command
-            raise
         except BaseException as error:  # foreign code may raise anything, such as CancelledError; it is named
+            if isinstance(error, KeyboardInterrupt) and not _is_uninterrupted():  # someone ends a command
+                raise
             if self._on_failure is not None:
                 self._on_failure(plugin, hook, error)
             raise PluginFailed(
@@ -103,6 +105,12 @@ class Door:
             for observe in self.observers:
                 observe(plugin, hook)
             _log.warning("plugin_slow", plugin=plugin, hook=hook, cpu_ms=round(seconds * 1000))
+
+
+def _is_uninterrupted() -> bool:
+    """Whether Ctrl+C raises nothing here: the event loop of a server takes the signal, and no other thread gets it."""
+    taken_by = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
+    return isinstance(taken_by, asyncio.AbstractEventLoop) or threading.current_thread() is not threading.main_thread()
 
 
 def each(value: Any, expected: type[T]) -> list[T]:

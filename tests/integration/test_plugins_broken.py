@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contract.box import BRANDING, Box, good, problem
+from contract.box import BRANDING, Box, good, problem, until
 
 IMPORTS = """
 from __future__ import annotations
@@ -33,6 +35,21 @@ VALIDATOR = """
 def crm_validate_payload(section, part, context):
     if broken():
         raise RuntimeError("the secret of the part is " + repr(part))
+"""
+INTERRUPTS = """
+@hookimpl
+def crm_validate_payload(section, part, context):
+    if broken():
+        raise KeyboardInterrupt("the secret of the part is " + repr(part))
+"""
+SLOW = """
+import time
+
+@hookimpl
+def crm_validate_payload(section, part, context):
+    if broken():
+        open(os.path.join(os.path.dirname(__file__), "begun"), "w").close()
+        time.sleep(1)
 """
 POLICY = """
 @hookimpl
@@ -114,6 +131,7 @@ def fix(box: Box) -> None:
     ("plugin", "kind"),
     [
         (VALIDATOR, "branding"),
+        (INTERRUPTS, "branding"),
         (POLICY, "branding"),
         (ANSWERS, "branding"),
         (TYPE.format(method="validate(self, part, context):", answer="()"), "talk"),
@@ -121,7 +139,16 @@ def fix(box: Box) -> None:
         (TYPE.format(method="split(self, data):", answer="{'talk': data}"), "talk"),
         (TYPE.format(method="entitlements(self, part):", answer="None"), "talk"),
     ],
-    ids=["validator hook", "policy hook", "hook's answer", "validate", "modules", "split", "entitlements"],
+    ids=[
+        "validator hook",
+        "KeyboardInterrupt",
+        "policy hook",
+        "hook's answer",
+        "validate",
+        "modules",
+        "split",
+        "entitlements",
+    ],
 )
 def test_a_plugin_that_raises_in_a_push_is_named_and_nothing_is_used(made: Made, plugin: str, kind: str) -> None:
     """500 plugin_failed; the log has it as failed; once fixed, the very same request is applied."""
@@ -143,6 +170,19 @@ def test_a_plugin_that_raises_in_a_push_is_named_and_nothing_is_used(made: Made,
     fix(box)
     assert good(box.push(kind, raw=body, headers=headers))["status"] == "applied"
     problem(box.push(kind, raw=body, headers=headers), 409, "replayed_nonce")
+
+
+def test_ctrl_c_in_the_middle_of_a_plugin_ends_the_server_after_its_answer(made: Made) -> None:
+    """The plugin is not interrupted: what it was called for is applied and answered, and the server ends with 0."""
+    box = made(slow=SLOW)
+    spoil(box)
+    with ThreadPoolExecutor(1) as pool:
+        pushed = pool.submit(box.push, "branding", BRANDING)
+        until((box.config / "lone/begun").exists, box.log_text)
+        assert box.process is not None
+        box.process.send_signal(signal.SIGINT)
+        assert good(pushed.result())["status"] == "applied"
+    assert box.process.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize(("read", "matches"), [(RAISES, "pass"), ("pass", RAISES)], ids=["read", "matches"])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
 import pytest
+import uvloop
 
 from crm_core.errors import Finding, KeyUnknown, PluginFailed
 from crm_core.model.entitlements import Entitlements, ModuleChoice
@@ -117,6 +120,23 @@ def test_what_no_one_catches_is_plugin_failed(raised: type[BaseException]) -> No
 
 def test_the_end_of_a_command_passes() -> None:
     """Ctrl+C in the middle of a call ends the command."""
+    with pytest.raises(KeyboardInterrupt):
+        called(KeyboardInterrupt(), door.findings)
+
+
+def test_in_a_server_ctrl_c_is_not_of_the_plugin() -> None:
+    """The event loop takes the signal there and other threads never get it, so the plugin itself has raised."""
+
+    async def served() -> bool:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        with pytest.raises(PluginFailed):
+            called(KeyboardInterrupt(), door.findings)
+        return loop.remove_signal_handler(signal.SIGINT)
+
+    assert uvloop.run(served())
+    with ThreadPoolExecutor(1) as pool, pytest.raises(PluginFailed):
+        pool.submit(called, KeyboardInterrupt(), door.findings).result()
     with pytest.raises(KeyboardInterrupt):
         called(KeyboardInterrupt(), door.findings)
 
