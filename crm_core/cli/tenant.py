@@ -192,7 +192,8 @@ def reset_version(*, name: str, section: str, config: Path, as_json: bool) -> No
 def fold(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
     """Fold the journals of the named tenants, or of all, into their TinyDB files now.
 
-    The server does this itself when a journal has grown long. Afterwards TinyDB itself can read every record.
+    The server does this itself when a journal has grown long. Afterwards TinyDB itself can read every record. On
+    PostgreSQL: drop log entries that are past their days.
     """
     folded = []
     for item in stream(config, "store.fold", tenants=list(names)):
@@ -235,8 +236,9 @@ def backup(*, name: str, file: Path, config: Path, as_json: bool) -> None:
 def restore(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     """Create the tenant NAME from a backup.
 
-    If the tenant exists, move its folder away first. A running server can stay up. A backup of a tenant with another
-    name brings its users, but neither its API tokens nor its sessions.
+    If the tenant exists, move its folder away first, or rename it with crm tenant move if the store is a database. A
+    running server can stay up. A backup of a tenant with another name brings its users, but neither its API tokens nor
+    its sessions.
     """
     (done,) = stream(config, "store.restore", tenant=name, source=str(file.absolute()))
     if as_json:

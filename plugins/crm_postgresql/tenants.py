@@ -191,4 +191,4 @@ class PostgreSQLTenants(StorageBackend):
 
 
 def _taken(tenant: str) -> SetupError:
-    return SetupError([f"tenant {tenant} exists already: choose another name"])
+    return SetupError([f"tenant {tenant} exists already: choose another name, or rename that one with crm tenant move"])
