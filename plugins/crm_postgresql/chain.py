@@ -34,6 +34,8 @@ async def verify(part: Callable[[int], Awaitable[list[tuple[Any, ...]]]], wanted
             head = Head(seq, entry_hash)
             found = found or head == wanted
         rows = await part(max(head.seq, rows[-1][4]))
+        if rows[0][0] > head.seq:  # the anchor moved past the walk: what is missing has been dropped
+            return await verify(part, wanted)
     if head != newest:
         problems.append(f"the chain ends with entry {head.seq}, the store's newest is {newest.seq}")
     if not found and wanted is not None:

@@ -40,6 +40,8 @@ async def dump(db: AsyncConnection[Any], tenant: str) -> AsyncGenerator[Part, No
     """As ``StorageBackend.dump``; ``tenant`` as the tables name it."""
     async with db.transaction():
         await db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # Before its moment: a partition that is dropped later would be missing, though the anchor is before it.
+        await db.execute("LOCK TABLE crm.log, crm.changes IN ACCESS SHARE MODE")
         await db.execute(_TENANT, (tenant,))
         async for row in _rows(db, _HEAD, tenant):
             seq, revision, head_seq, head_hash, anchor_seq, anchor_hash, epoch, newest, forgotten = row

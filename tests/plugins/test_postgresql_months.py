@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from crm_core.model.log import LogEntry
 from crm_core.plugin.storage import StorageContext, Unit
 from crm_core.testing.storage import entry, put
 from crm_core.testing.storage_changes import change
+from crm_postgresql.chain import verify
 from crm_postgresql.schema import migrations
 from crm_postgresql.storage import PostgreSQLBackend
 from crm_postgresql.units import encoded
@@ -88,6 +91,39 @@ async def test_a_month_is_dropped_when_no_tenant_retains_it(store: PostgreSQLBac
         assert (report.anchor.seq, report.head.seq, report.entries, report.problems) == (1, 2, 1, ())
         assert ("log_2020_01" in months(dsn)) == dropped
         assert ("log_2020_01" not in listed(dsn)) == dropped
+
+
+async def test_a_chain_whose_anchor_moves_during_the_walk_is_intact(store: PostgreSQLBackend) -> None:
+    """Entries that retention drops while they are verified are not reported as missing."""
+    for number in range(1, 4):
+        await store.commit("north", unit(number, "2020-01"))
+    walked = 0
+
+    async def part(after: int) -> list[tuple[Any, ...]]:
+        nonlocal walked
+        walked += 1
+        if walked == 2:
+            await store.commit("north", unit(4, "2026-01"))
+            await store.fold("north")
+        return await store._rows("SELECT * FROM crm.chain(%s, %s, 1)", "north", after)
+
+    report = await verify(part, None)
+    assert (report.anchor.seq, report.head.seq, report.entries, report.problems) == (3, 4, 1, ())
+
+
+async def test_a_backup_has_the_entries_of_its_moment(store: PostgreSQLBackend) -> None:
+    """While one is written, retention moves the anchor, but no partition goes whose entries it still has to read."""
+    dsn = dsn_of(store)
+    for number in range(1, 4):
+        await store.commit("north", unit(number, "2020-01"))
+    parts = [await anext(dump := store.dump("north"))]
+    await store.commit("north", unit(4, "2026-01"))
+    await store.fold("north")
+    with psycopg.connect(dsn, autocommit=True) as db, suppress(psycopg.errors.LockNotAvailable):
+        db.execute("SELECT crm.months()")
+    parts += [part async for part in dump]
+    assert [part.seq for part in parts if isinstance(part, LogEntry)] == [1, 2, 3]
+    assert "log_2020_01" in months(dsn)
 
 
 async def test_rows_wait_for_their_partition_or_forty_days(store: PostgreSQLBackend) -> None:
