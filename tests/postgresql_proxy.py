@@ -18,10 +18,10 @@ _READY = b"Z\x00\x00\x00\x05"  # ReadyForQuery, before its last byte
 
 
 class _Pair:
-    """A client's connection and ours to the server. ``losing``: the next answer ends both."""
+    """A client's connection and ours to the server. ``losing``: the next answer ends both; ``muted``: none arrives."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
-        self.client, self.server, self.losing = client, server, False
+        self.client, self.server, self.losing, self.muted = client, server, False, False
 
     def end(self) -> None:
         for each in (self.client, self.server):
@@ -79,6 +79,11 @@ class Proxy:
         """End the connections that send the text: before the server gets it, or once it has answered."""
         self._marker, self._part, self._losses = marker.encode(), part, times
 
+    def mute(self) -> None:
+        """Keep what the server says from the clients that are connected now, as a host without its network would."""
+        for pair in list(self._pairs):
+            pair.muted = True
+
     @property
     def lost(self) -> bool:
         """Whether all that should be lost was."""
@@ -118,6 +123,8 @@ class Proxy:
         with suppress(OSError):
             while data := pair.server.recv(1 << 16):
                 self._flowing.wait()
+                if pair.muted:
+                    continue
                 if not pair.losing:
                     pair.client.sendall(data)
                 elif data[-6:-1] == _READY:

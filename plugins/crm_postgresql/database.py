@@ -165,6 +165,13 @@ class Database:
         await self._pool.putconn(wire.connection)
         self._connect()
 
+    async def _drop_idle(self) -> None:
+        """Close what is idle: after a call without an answer, as from a host that is gone, it may be as dead."""
+        idle, self._idle = self._idle, []
+        for wire in idle:
+            await wire.close()
+            await self._to_pool(wire)
+
     async def rows(
         self, query: str, arguments: Sequence[Any] = (), seconds: float = CALL_SECONDS
     ) -> list[tuple[Any, ...]]:
@@ -201,9 +208,11 @@ class Database:
                 rows = await wire.execute(query, arguments, end)
             finally:
                 await self._give_back(wire)
-        except (PoolTimeout, TooSlow):
+        except (PoolTimeout, TooSlow) as error:
             if is_patient:
                 self._hasty_until = loop.time() + _HASTE
+                if isinstance(error, TooSlow):
+                    await self._drop_idle()
             raise
         self._hasty_until = 0.0
         return rows

@@ -22,6 +22,7 @@ _POLL: Final = 0.25  # seconds between two looks without notices
 _CHECK: Final = 15.0  # seconds between two looks with notices, which may be lost with a connection
 _INTERVAL: Final = 0.05  # seconds between two notices of a process: at most 20 a second
 _RETRY: Final = 2.0
+_TRIAL: Final = 5.0  # seconds in which a notice to itself arrives
 _LAST: Final = 1.0  # seconds for the last notices
 
 
@@ -101,17 +102,28 @@ class Notices:
                     if not await _listens(db):
                         return
                     self._forget(None)
-                    self.committed(self._trial, 0)
-                    async for notice in db.notifies():
-                        self.heard = self.heard or notice.payload == self._trial
-                        tenant = notice.payload.removeprefix(_GONE)
-                        if tenant != notice.payload:
-                            self._forget(tenant)
-                        self._wake(tenant)
+                    while await self._heard(db):
+                        pass
             self.heard = False
             for tenant in list(self._events):
                 self._wake(tenant)
             await asyncio.sleep(_RETRY)
+
+    async def _heard(self, db: AsyncConnection[Any]) -> bool:
+        """Take notices for a while. False if they arrived before and its own does not: the connection may be dead.
+
+        A host that lost its power or its network ends no connection.
+        """
+        self.committed(self._trial, 0)
+        arrived = False
+        async for notice in db.notifies(timeout=_TRIAL):
+            arrived = arrived or notice.payload == self._trial
+            self.heard = self.heard or arrived
+            tenant = notice.payload.removeprefix(_GONE)
+            if tenant != notice.payload:
+                self._forget(tenant)
+            self._wake(tenant)
+        return arrived or not self.heard
 
 
 async def _listens(db: AsyncConnection[Any]) -> bool:

@@ -13,6 +13,7 @@ from crm_core.plugin.storage import StorageContext, Unit
 from crm_core.testing.storage import entry, put
 from crm_postgresql import notices
 from crm_postgresql.storage import PostgreSQLBackend
+from postgresql_proxy import Proxy
 from postgresql_server import Server
 
 
@@ -20,9 +21,13 @@ async def opened(context: StorageContext) -> PostgreSQLBackend:
     """A backend to which notices arrive."""
     store = PostgreSQLBackend()
     await store.open(context)
+    await _until_heard(store)
+    return store
+
+
+async def _until_heard(store: PostgreSQLBackend) -> None:
     while not store._on.notices.heard:  # noqa: ASYNC110 -- its own trial sets it, without an event
         await asyncio.sleep(0.01)
-    return store
 
 
 async def test_a_commit_right_before_the_end_wakes_other_processes(
@@ -66,6 +71,28 @@ async def test_who_waits_learns_that_the_tenant_is_another_one(
         await asyncio.wait_for(waiting, 10)
     await command.close()
     await server.close()
+
+
+async def test_a_connection_that_is_dead_without_an_end_is_made_again(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database host that lost its power ends no connection; who waits does not depend on its notices for long."""
+    monkeypatch.setattr(notices, "_CHECK", 3600.0)
+    monkeypatch.setattr(notices, "_TRIAL", 0.5)
+    with Proxy(postgresql.migrated) as proxy:
+        server = await opened(StorageContext(tmp_path, {"dsn": proxy.dsn, "pool": 3}, instance="dead"))
+        command = await opened(StorageContext(tmp_path, {"dsn": postgresql.migrated, "pool": 3}, instance="dead"))
+        await command.create("north")
+        proxy.mute()
+        while server._on.notices.heard:  # noqa: ASYNC110 -- time makes it false, without an event
+            await asyncio.sleep(0.01)
+        await asyncio.wait_for(_until_heard(server), 20)
+        waiting = asyncio.create_task(server.wait("north", 0))
+        await asyncio.sleep(0.1)
+        await command.commit("north", Unit(now=1_800_000_000, puts=(put("n1"),)))
+        await asyncio.wait_for(waiting, 10)
+        await command.close()
+        await server.close()
 
 
 @pytest.mark.parametrize("gone", ["removed", "renamed", "removed while no notice arrives"])

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from crm_core.errors import StorageUnavailable
 from crm_postgresql.database import Database
-from crm_postgresql.wire import Wire, is_quiet
+from crm_postgresql.wire import TooSlow, Wire, is_quiet
 from postgresql_proxy import Proxy
 from postgresql_server import Server
 
@@ -73,6 +73,19 @@ async def test_a_statement_that_is_sent_once_gets_a_whole_connection(
     after = await pids(database)
     assert len(after) == STATEMENTS
     assert not after & before
+
+
+async def test_one_call_without_an_answer_is_enough(postgresql: Server) -> None:
+    """A host that is gone ends no connection: the next call does not try the others, one after the other."""
+    with Proxy(postgresql.migrated) as proxy:
+        database = Database(proxy.dsn, STATEMENTS, accept)
+        await database.open()
+        assert len(await pids(database)) == STATEMENTS
+        proxy.mute()
+        with pytest.raises(TooSlow):
+            await database.statement(PID, (), asyncio.get_running_loop().time() + 1.3)
+        assert await sent_once(database)
+        await database.close()
 
 
 async def test_a_connection_that_was_never_used_may_have_ended(database: Database, admin: psycopg.Connection) -> None:
