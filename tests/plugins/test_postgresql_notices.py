@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from crm_core.errors import UnknownTenant
-from crm_core.plugin.storage import StorageContext, Unit
+from crm_core.plugin.storage import EntryQuery, StorageContext, Unit
 from crm_core.testing.storage import entry, put
 from crm_postgresql import notices
 from crm_postgresql.storage import PostgreSQLBackend
@@ -135,4 +135,21 @@ async def test_an_attempt_on_a_tenant_that_is_gone_has_it_forgotten(postgresql: 
     await server._on.attempts.write("unheard/north")
     assert not await server.has("north")
     await command.close()
+    await server.close()
+
+
+@pytest.mark.parametrize("call", ["crm.remove_tenant(%s, 'north', %s)", "crm.rename_tenant(%s, 'north', 'south', %s)"])
+async def test_a_tenant_that_goes_leaves_no_attempt_behind(postgresql: Server, tmp_path: Path, call: str) -> None:
+    """One that is noted while its tenant is removed or renamed waits for that, and is no other tenant's later."""
+    instance = call[4:10]
+    server = await opened(StorageContext(tmp_path, {"dsn": postgresql.migrated, "pool": 3}, instance=instance))
+    await server.create("north")
+    with psycopg.connect(postgresql.migrated) as db:
+        db.execute(f"SELECT {call}", (instance, (await server.changes("north", None)).epoch))
+        server.note("north", entry(1))
+        writing = asyncio.create_task(server._on.attempts.write(f"{instance}/north"))
+        assert not (await asyncio.wait({writing}, timeout=0.3))[0]
+    await writing
+    await server.create("north")
+    assert await server.entries("north", EntryQuery(limit=10)) == ()
     await server.close()
