@@ -34,7 +34,8 @@ def command(config: Path, instance: str, tenant: str | None, admin: str | None) 
         raise click.UsageError("--admin needs --tenant")
     if admin is not None:
         _refuse_unusable(admin)
-    _refuse_other(config, instance)
+    if found := _other(config, instance):
+        _point_out(config, found, creating=tenant is not None)
     written = write_files(config, instance)
     for name in OF_INSTANCE:
         click.echo(
@@ -63,16 +64,23 @@ def _refuse_unusable(email: str) -> None:
         raise click.UsageError("--admin must be an email address such as info@example.com")
 
 
-def _refuse_other(config: Path, instance: str) -> None:
-    """Refuse the folder of another instance, before anything is written. Raises SetupError."""
+def _other(config: Path, instance: str) -> str | None:
+    """The instance of a folder whose files are those of another one."""
     from crm_core.settings.reading import Members, read_file, text
 
-    path, found = config / "instance.yaml", instance
-    with suppress(SetupError):  # there is none, or crm config check says what is wrong with it
-        found = read_file(path, lambda node: Members(node).get("instance", text, instance))
-    if found != instance and is_name(found):
-        advice = f"name another folder with --config, or write --instance {found}"
-        raise SetupError([f"{path} is that of another instance, so nothing was written; {advice}"])
+    found = instance
+    with suppress(SetupError):  # there is no file, or crm config check says what is wrong with it
+        found = read_file(config / "instance.yaml", lambda node: Members(node).get("instance", text, instance))
+    return found if found != instance and is_name(found) else None
+
+
+def _point_out(config: Path, found: str, *, creating: bool) -> None:
+    """Say that a folder is another instance's. Raises SetupError, before anything is written, if a tenant is wanted."""
+    is_other = f"{config / 'instance.yaml'} is that of another instance, {found}"
+    advice = f"name another folder with --config, or write --instance {found}"
+    if creating:
+        raise SetupError([f"{is_other}, so nothing was written; {advice}"])
+    click.echo(f"warning: {is_other}, and stays; {advice}", err=True)
 
 
 def write_files(config: Path, instance: str) -> list[str]:

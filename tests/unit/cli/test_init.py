@@ -35,15 +35,19 @@ def test_a_bad_name_writes_no_files(tmp_path: Path, crm: Callable[..., Any]) -> 
 
 
 def test_the_folder_of_another_instance_is_refused(tmp_path: Path, crm: Callable[..., Any]) -> None:
-    """One sentence names the file, its instance and both ways on; nothing is written, and no tenant is created."""
+    """Where a tenant is wanted, one sentence names the file, its instance and both ways on; nothing is written."""
     write_files(tmp_path, "eu1")
     (tmp_path / "keys.yaml").unlink()
     before = {path.name: path.read_text() for path in tmp_path.iterdir()}
     ran = crm("init", "--config", str(tmp_path), "--instance", "us1", "--tenant", "northwind")
     assert (ran.code, ran.out) == (1, "")
-    said = f"{tmp_path / 'instance.yaml'} is that of another instance, so nothing was written; name another folder"
-    assert ran.err.splitlines() == [f"{said} with --config, or write --instance eu1"]
+    said = f"{tmp_path / 'instance.yaml'} is that of another instance, eu1"
+    advice = "name another folder with --config, or write --instance eu1"
+    assert ran.err.splitlines() == [f"{said}, so nothing was written; {advice}"]
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+    ran = crm("init", "--config", str(tmp_path), "--instance", "us1")
+    assert (ran.code, ran.err.splitlines()) == (0, [f"warning: {said}, and stays; {advice}"])
+    assert (tmp_path / "instance.yaml").read_text() == before["instance.yaml"]
 
 
 def test_files_that_cannot_be_read_stay(tmp_path: Path, crm: Callable[..., Any]) -> None:
