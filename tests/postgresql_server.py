@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import count
@@ -50,9 +50,10 @@ class Server:
     def __init__(self, admin: str, restart: Callable[[], None] | None = None) -> None:
         self.admin, self._restart = admin, restart
         self._numbers = count(1)
-        with psycopg.connect(admin, autocommit=True) as db:
-            if not db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (ROLE,)).fetchone():
-                db.execute(f"CREATE ROLE {ROLE} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD 'crm'")
+        # Other processes of a test run may make it at the same moment on the server of ``CRM_TEST_DSN``.
+        known = psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation
+        with suppress(*known), psycopg.connect(admin, autocommit=True) as db:
+            db.execute(f"CREATE ROLE {ROLE} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD 'crm'")
 
     def crash(self) -> None:
         """Kill the server and all its processes with -9, and start it again."""

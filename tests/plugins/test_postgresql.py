@@ -107,6 +107,7 @@ async def test_a_role_above_row_level_security_is_refused(
     """Nothing would separate the tenants."""
     role = f"above_{attribute.lower()}"
     with psycopg.connect(postgresql.admin, autocommit=True) as db:
+        db.execute(f"DROP ROLE IF EXISTS {role}")  # of an earlier run on the same server
         db.execute(f"CREATE ROLE {role} LOGIN {attribute} PASSWORD 'crm'")
     dsn = make_conninfo(postgresql.migrated, user=role)
     with pytest.raises(SetupError, match="superuser or has BYPASSRLS"):

@@ -27,6 +27,7 @@ async def migrated(folder: Path, dsn: str) -> None:
 async def test_a_role_without_rights_learns_which_one_has_them(postgresql: Server, tmp_path: Path) -> None:
     """Before there is a schema it is the owner of the database, then the role that made the schema."""
     with psycopg.connect(postgresql.admin, autocommit=True) as db:
+        db.execute("DROP ROLE IF EXISTS stranger")  # of an earlier run on the same server
         db.execute("CREATE ROLE stranger LOGIN PASSWORD 'crm'")
     with pytest.raises(SetupError, match=r"cannot be migrated: permission denied .*; connect as the role that owns"):
         await migrated(tmp_path, make_conninfo(postgresql.fresh(), user="stranger"))
