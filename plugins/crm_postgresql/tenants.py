@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -34,6 +36,7 @@ class PostgreSQLTenants(StorageBackend):
         self._troubled: dict[str, StoreState] = {}
         self._folds = Folds()
         self._indexed: set[str] = set()  # tenants whose documents have the indexes of this version
+        self._indexing: dict[str, asyncio.Task[None]] = {}
 
     async def open(self, context: StorageContext) -> None:
         dsn, pool = options_of(context.options)
@@ -49,6 +52,8 @@ class PostgreSQLTenants(StorageBackend):
     async def close(self) -> None:
         if self._connected is not None:
             await self._folds.close()
+            for task in self._indexing.values():
+                task.cancel()
             await self._connected.close()
             self._connected = None
 
@@ -65,9 +70,22 @@ class PostgreSQLTenants(StorageBackend):
         """The key of a tenant whose documents have the indexes of this version. Raises as ``Database.rows``."""
         key = self._key(tenant)
         if tenant not in self._indexed:
-            await self._of(tenant, self._on.index(key))
+            await self._of(tenant, asyncio.shield(self._indexing_of(tenant)))
             self._indexed.add(tenant)
         return key
+
+    def _indexing_of(self, tenant: str) -> asyncio.Task[None]:
+        """The task that indexes a tenant: one for all who wait, as each takes a connection and the tenant's lock."""
+        task = self._indexing.get(tenant)
+        if task is None:
+            task = self._indexing[tenant] = asyncio.create_task(self._on.index(self._key(tenant)))
+            task.add_done_callback(partial(self._was_indexed, tenant))
+        return task
+
+    def _was_indexed(self, tenant: str, task: asyncio.Task[None]) -> None:
+        del self._indexing[tenant]
+        if not task.cancelled():
+            task.exception()  # those who waited have it; there may be none any more
 
     async def _of(self, tenant: str, asked: Awaitable[T]) -> T:
         """The answer of a tenant, which is forgotten if it turns out to be unknown."""

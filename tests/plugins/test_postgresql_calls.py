@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from crm_core.plugin.storage import Claim, Expectation, StorageContext, Unit, WorkspaceAt
+from crm_core.testing.storage import put
 from crm_postgresql.storage import PostgreSQLBackend
 from crm_postgresql.units import encoded
 from postgresql_proxy import Proxy
@@ -87,3 +90,24 @@ async def test_only_what_is_written_waits_for_the_disk(
     async with await psycopg.AsyncConnection.connect(dsn) as db:
         await db.execute("SELECT crm.commit('eu1/north', %s)", (unit,))
         assert await (await db.execute("SHOW synchronous_commit")).fetchone() == (waits,)
+
+
+async def test_calls_that_wait_for_new_indexes_make_them_once(proxy: Proxy, tmp_path: Path) -> None:
+    """After an upgrade the first requests of a tenant, however many, do not each write its documents again."""
+    options = {"dsn": proxy.dsn, "pool": 5}
+    with proxy:
+        store = PostgreSQLBackend()
+        await store.open(StorageContext(tmp_path, options, instance="eu1"))
+        await store.create("north")
+        await store.commit("north", Unit(now=1, puts=tuple(put(f"n{number}") for number in range(20))))
+        await store.close()
+
+        def reindex(_collection: str, names: tuple[str, ...]) -> Any:
+            return None if "new" in names else lambda body: (body, {"new": 1})
+
+        await store.open(StorageContext(tmp_path, options, instance="eu1", reindex=reindex))
+        proxy.calls.clear()
+        found = await asyncio.gather(*(store.find("north", "notes", "new", 1) for _ in range(20)))
+        assert {read.document.id for read in found if read.document is not None} == {"n0"}
+        assert [proxy.calls.count(name) for name in ("reindex", "find")] == [1, 20]
+        await store.close()
