@@ -17,6 +17,8 @@ from crm_postgresql.limits import CALL_SECONDS, HASTY_SECONDS, LOOK_SECONDS, WAI
 from crm_postgresql.wire import TooSlow, Wire, is_quiet
 
 _UNKNOWN_TENANT: Final = "CT404"  # raised by crm.store
+# Of each connection. The encoding that the environment or the role names may be another one than texts are sent in.
+SETTINGS: Final[dict[str, Any]] = {"autocommit": True, "client_encoding": "UTF8"}
 _ATTEMPTS: Final = 3
 _HASTE: Final = 5.0  # seconds after a call that failed for its time in which calls get less of it
 
@@ -47,7 +49,7 @@ class Database:
             check=_check_idle,
             reconnect_timeout=1.5,  # then the next call tries, which is soon, and not when a longer pause is over
             # Prepared statements belong to a connection, and a pooler may give each transaction another one.
-            kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 4, "application_name": "crm"},
+            kwargs={**SETTINGS, "prepare_threshold": None, "connect_timeout": 4, "application_name": "crm"},
         )
 
     async def open(self) -> None:
@@ -58,7 +60,7 @@ class Database:
         """Connect and check, apart from the pool. Raises SetupError, psycopg.Error."""
         try:
             async with asyncio.timeout(seconds):
-                async with await AsyncConnection.connect(self.dsn, autocommit=True, connect_timeout=2) as connection:
+                async with await AsyncConnection.connect(self.dsn, connect_timeout=2, **SETTINGS) as connection:
                     await self._check(connection)
         except TimeoutError:
             raise psycopg.OperationalError(f"it did not answer within {seconds:g} seconds") from None

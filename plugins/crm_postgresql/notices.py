@@ -12,7 +12,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from crm_core.errors import CrmError
-from crm_postgresql.database import Database
+from crm_postgresql.database import SETTINGS, Database
 from crm_postgresql.limits import WAIT
 from crm_postgresql.wire import TooSlow, Wire
 
@@ -98,7 +98,7 @@ class Notices:
     async def _listen(self) -> None:
         while True:
             with suppress(psycopg.Error, OSError, TooSlow):
-                async with await AsyncConnection.connect(self._database.dsn, autocommit=True, connect_timeout=4) as db:
+                async with await AsyncConnection.connect(self._database.dsn, connect_timeout=4, **SETTINGS) as db:
                     if not await _listens(db):
                         return
                     self._forget(None)

@@ -168,9 +168,9 @@ class PostgreSQLTenants(StorageBackend):
         return str((await self._rows("SELECT epoch FROM crm.changes(%s, NULL, 0)", tenant))[0][0])
 
     async def mark(self) -> bytes:
-        query = "SELECT mark FROM crm.marks WHERE instance = %s"
+        query = "SELECT encode(mark, 'hex') FROM crm.marks WHERE instance = %s"
         rows = await self._answer(query, (self._context.instance,))
-        return bytes(rows[0][0]) if rows else b""
+        return bytes.fromhex(rows[0][0]) if rows else b""
 
     async def set_mark(self, mark: bytes) -> None:
         query = "INSERT INTO crm.marks VALUES (%s, convert_to(%s, 'UTF8')) ON CONFLICT (instance)"

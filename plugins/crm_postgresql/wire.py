@@ -15,11 +15,10 @@ from psycopg.pq.abc import PGresult
 
 _READ: Final[dict[int, Callable[[bytes], Any]]] = {
     16: lambda text: text == b"t",
-    17: lambda text: bytes.fromhex(text[2:].decode()),
     20: int,
     23: int,
 }
-"""From the text form of a column, by its type: bool, bytea, int8, int4. Others are texts."""
+"""From the text form of a column, by its type: bool, int8, int4. Others are texts."""
 _QUOTED: Final = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
 

@@ -9,7 +9,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from crm_core.errors import SetupError
-from crm_core.plugin.storage import StorageContext
+from crm_core.plugin.storage import Put, StorageContext, Unit
+from crm_core.testing.storage import entry
 from crm_postgresql.storage import PostgreSQLBackend
 from postgresql_server import ROLE, Server
 
@@ -44,6 +45,26 @@ async def test_another_encoding_is_refused_by_name(postgresql: Server, tmp_path:
         db.execute(f"CREATE DATABASE crm_latin OWNER {ROLE} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
     with pytest.raises(SetupError, match="encoding is LATIN1: create one with ENCODING 'UTF8'"):
         await migrated(tmp_path, make_conninfo(postgresql.fresh(), dbname="crm_latin"))
+
+
+async def test_the_encoding_of_the_environment_does_not_count(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts are stored as they are, and the chain that the database hashes verifies."""
+    context = StorageContext(tmp_path, {"dsn": postgresql.migrated}, instance="latin")
+    stores = [PostgreSQLBackend(), PostgreSQLBackend()]
+    await stores[0].open(context)
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    await stores[1].open(context)
+    await stores[1].create("north")
+    text = "Zoë pays 5 €"
+    await stores[1].commit(
+        "north", Unit(now=1, puts=(Put("notes", "n1", b"{}", {"k": text}),), entries=(entry(1, error_message=text),))
+    )
+    for store in stores:
+        assert (await store.find("north", "notes", "k", text)).document is not None
+        assert (await store.verify("north")).problems == ()
+        await store.close()
 
 
 async def test_a_empty_dsn_is_not_a_missing_one(tmp_path: Path) -> None:
