@@ -19,13 +19,16 @@ class Instance:
         self._turn = 0
 
     def order(self) -> Sequence[Upstream]:
-        """Return the upstreams to try: those not down first, then the least busy, equals in turns."""
+        """Return the upstreams to try: those not down first, then the least busy, equals in turns.
+
+        One whose database does not answer refuses quickly, so it would be the least busy: it comes after the others.
+        """
         if len(self.upstreams) == 1:
             return self.upstreams
         self._turn += 1
         at = self._turn % len(self.upstreams)
         turned = self.upstreams[at:] + self.upstreams[:at]
-        return sorted(turned, key=lambda upstream: (upstream.state == "down", upstream.in_flight))
+        return sorted(turned, key=lambda each: (each.state == "down", not each.storage_up, each.in_flight))
 
 
 class Routes:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -49,6 +50,7 @@ class Upstream:
         self.drained = address.drained
         self.in_flight = 0
         self.state: State = "unknown"
+        self.storage_up = True  # whether its database answers: other upstreams may reach theirs
         self.since = now()
         self.last_failure: Failure | None = None
         self.retired = asyncio.Event()
@@ -97,11 +99,12 @@ class Upstream:
             async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
                 answer = await self.request("GET", "/readyz")
                 async with answer:
-                    await answer.read()
+                    text = await answer.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self.record_failure(f"/readyz: {reason_of(error)}")
             return
         if answer.status == HTTPStatus.OK:
+            self.storage_up = _storage_up(text)
             self.mark_up()
         else:
             self.record_failure(f"/readyz answered {answer.status}")
@@ -125,6 +128,7 @@ class Upstream:
         return {
             "upstream": str(self.address),
             "state": "drained" if self.drained else self.state,
+            "storage_up": self.storage_up,
             "since": times.to_wire(self.since),
             "in_flight": self.in_flight,
             "last_error": {"at": times.to_wire(failure.at), "what": failure.what} if failure else None,
@@ -133,6 +137,18 @@ class Upstream:
     def _change(self, state: State) -> None:
         self.state = state
         self.since = self._now()
+
+
+class _Ready(msgspec.Struct):
+    """The member of /readyz that matters here; instances of earlier versions have none."""
+
+    storage_up: bool = True
+
+
+def _storage_up(text: bytes) -> bool:
+    with suppress(msgspec.MsgspecError):  # an upstream may be any program
+        return msgspec.json.decode(text, type=_Ready).storage_up
+    return True
 
 
 def reason_of(error: BaseException) -> str:

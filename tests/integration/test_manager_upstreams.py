@@ -123,6 +123,20 @@ async def test_readiness(tmp_path: Path) -> None:
             await front.until(a.address, "up")
 
 
+async def test_a_host_without_its_database_is_asked_last(tmp_path: Path) -> None:
+    """As /readyz says: it serves, and would refuse all requests; the others get them until it is better."""
+    body = b'{"status":"degraded","storage_up":false}'
+    lost = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    async with upstream(named, ready=lost) as a, upstream(named) as b:  # noqa: SIM117 -- in one it is a wall
+        async with managing(tmp_path, {"eu1": [a.address, b.address]}) as front:
+            await front.until(a.address, "up")
+            assert {(await front.ask("/i/eu1/x")).body for _ in range(6)} == {str(b.port).encode()}
+            (state, other) = (await front.ask("/-/instances")).json()["instances"][0]["upstreams"]
+            assert (state["storage_up"], other["storage_up"]) == (False, True)
+            await b.stop()
+            assert (await front.ask("/i/eu1/x")).body == str(a.port).encode()
+
+
 async def test_drained(tmp_path: Path) -> None:
     """A drained upstream finishes what it has and gets nothing new; with none left the instance is unavailable."""
     release = asyncio.Event()

@@ -55,7 +55,7 @@ def test_a_server_starts_before_its_database_and_heals_by_itself(box: Box, proxy
         assert ready["status"] == "degraded"
         assert "refused" in ready["storage"]
         stranger = box.client.get("/readyz", headers={"X-Forwarded-For": "203.0.113.9"})
-        assert stranger.json() == {"status": "degraded", "instance": "eu1"}
+        assert stranger.json() == {"status": "degraded", "instance": "eu1", "storage_up": False}
         assert "crm_storage_up 0.0" in box.client.get("/metrics").text
         (reason,) = box.crm("tenant", "list", code=1).splitlines()
         assert "refused" in reason

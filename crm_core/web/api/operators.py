@@ -87,6 +87,7 @@ class _Documents:
         state = {
             "status": "degraded" if troubled or storage or problems or unreadable else "ready",
             "instance": self._services.settings.instance,
+            "storage_up": not storage,
         }
         if _is_operator(self._services, request):  # names and reasons are not for strangers
             more = {"storage": storage, "sections": _sections(unreadable), "config": problems}

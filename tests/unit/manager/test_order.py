@@ -47,6 +47,16 @@ async def test_the_busy_and_the_down_come_later(three: list[Upstream]) -> None:
     assert {instance.order()[0] for _ in range(3)} == set(three)
 
 
+async def test_one_without_its_database_comes_before_the_down(three: list[Upstream]) -> None:
+    """It refuses quickly and is never busy, so without its place it would attract the requests of all."""
+    first, second, third = three
+    instance = Instance(three)
+    first.record_failure("connection refused")
+    second.storage_up = False
+    with third, third:
+        assert list(instance.order()) == [third, second, first]
+
+
 async def test_what_operators_see(three: list[Upstream]) -> None:
     """State, since when, requests in progress and the last error; one failed request takes no upstream down."""
     upstream = three[0]
@@ -58,6 +68,7 @@ async def test_what_operators_see(three: list[Upstream]) -> None:
     assert report == {
         "upstream": "http://127.0.0.1:1",
         "state": "up",
+        "storage_up": True,
         "since": "2026-11-24T00:00:00.000Z",
         "in_flight": 1,
         "last_error": {
