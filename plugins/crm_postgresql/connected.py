@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
-from crm_core.errors import SetupError
+from crm_core.errors import SetupError, StorageUnavailable
 from crm_core.plugin.storage import StorageContext
 from crm_postgresql.attempts import Attempts
 from crm_postgresql.commits import Commits
@@ -23,6 +23,8 @@ from crm_postgresql.notices import Notices
 from crm_postgresql.reads import Reads
 from crm_postgresql.schema import check_role, check_version, migrate
 from crm_postgresql.wire import TooSlow, Wire
+
+_UNUSABLE: Final = "The database cannot be used now."
 
 
 class Connected:
@@ -67,6 +69,17 @@ class Connected:
             raise psycopg.OperationalError(f"it did not answer within {WAIT:g} seconds") from None
         finally:
             wire.leave()
+
+    async def check_again(self) -> None:
+        """Look whether another version has migrated the database, as while this process was suspended.
+
+        Then no connection that was checked before is used again. Raises StorageUnavailable.
+        """
+        try:
+            await check_version(self.database.rows)
+        except SetupError as error:
+            await self.database.drop_idle()
+            raise StorageUnavailable(_UNUSABLE, retry_after=2, operator_detail=first_line(error)) from None
 
     async def close(self) -> None:
         """Finish what waits and disconnect."""

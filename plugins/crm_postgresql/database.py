@@ -167,7 +167,7 @@ class Database:
         await self._pool.putconn(wire.connection)
         self._connect()
 
-    async def _drop_idle(self) -> None:
+    async def drop_idle(self) -> None:
         """Close what is idle: after a call without an answer, as from a host that is gone, it may be as dead."""
         idle, self._idle = self._idle, []
         for wire in idle:
@@ -214,7 +214,7 @@ class Database:
             if is_patient:
                 self._hasty_until = loop.time() + _HASTE
                 if isinstance(error, TooSlow):
-                    await self._drop_idle()
+                    await self.drop_idle()
             raise
         self._hasty_until = 0.0
         return rows

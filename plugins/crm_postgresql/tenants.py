@@ -180,6 +180,8 @@ class PostgreSQLTenants(StorageBackend):
         await self._on.database.rows(query, (self._context.instance, mark))
 
     async def alive(self, process: str, seconds: int) -> frozenset[str]:
+        if seconds:
+            await self._on.check_again()
         query = "SELECT crm.alive(%s, %s, %s)"
         rows = await self._on.database.rows(query, (self._context.instance, process, seconds))
         return frozenset(name for (name,) in rows)

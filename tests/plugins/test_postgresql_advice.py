@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from crm_core.errors import SetupError
+from crm_core.errors import SetupError, StorageUnavailable
 from crm_core.plugin.storage import Put, StorageContext, Unit
 from crm_core.testing.storage import entry
 from crm_postgresql.storage import PostgreSQLBackend
@@ -80,4 +80,23 @@ async def test_a_backup_of_another_backend_leads_to_the_copy(postgresql: Server,
     await store.open(StorageContext(tmp_path, {"dsn": postgresql.migrated}, instance="advice"))
     with pytest.raises(SetupError, match=r"not a backup of this storage backend: .* crm migrate --to"):
         await store.restore("north", tmp_path / "copy")
+    await store.close()
+
+
+async def test_a_process_that_slept_through_a_migration_writes_no_more(postgresql: Server, tmp_path: Path) -> None:
+    """Its connections were checked before: its next heartbeats find the other version, and say so to operators."""
+    dsn = postgresql.copy()
+    store = PostgreSQLBackend()
+    await store.open(StorageContext(tmp_path, {"dsn": dsn, "pool": 2}, instance="eu1"))
+    await store.create("north")
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("UPDATE crm.version SET version = 99")
+        with pytest.raises(StorageUnavailable) as refused:
+            await store.alive("p1", 15)
+        assert "a newer version wrote schema 99" in str(refused.value.operator_detail)
+        with pytest.raises(StorageUnavailable):
+            await store.alive("p1", 15)
+        with pytest.raises(StorageUnavailable):
+            await store.commit("north", Unit(now=1))
+        assert db.execute("SELECT count(*) FROM crm.processes").fetchone() == (0,)
     await store.close()
