@@ -179,8 +179,8 @@ class _Pacer:
         while self._free and self._next < len(self._requests):
             due = self._began + self._next / self._pace
             wait = due - time.perf_counter()
-            if wait > 0:
-                self._loop.call_later(wait, self._send)
+            if wait > 0:  # timers count whole milliseconds, in which several requests may be due
+                self._loop.call_soon(self._send)
                 return
             self._free.pop().ask(self._requests[self._next], due)
             self._next += 1
