@@ -206,7 +206,7 @@ async def test_a_store_that_is_served_is_not_copied(files: StorageBackend, tmp_p
     shared = await opened(Shared(), tmp_path / "shared")
     shared.served = frozenset({"a", "b"})
     for stores in ((files, shared), (shared, files)):
-        with pytest.raises(SetupError, match="2 processes serve shared: stop them first"):
+        with pytest.raises(SetupError, match="2 processes serve shared: stop all first"):
             await copied(*stores)
     shared.served = frozenset()
     await copied(files, shared)
