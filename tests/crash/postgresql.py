@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psycopg
+
 ROOT = Path(__file__).parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "tests"))
@@ -24,7 +26,7 @@ from crash.child import write  # noqa: E402 -- found through the path above when
 from crash.run import partial_units, promises  # noqa: E402 -- likewise
 from crm_core.plugin.storage import StorageContext  # noqa: E402 -- likewise
 from crm_postgresql.storage import PostgreSQLBackend  # noqa: E402 -- likewise
-from postgresql_server import Server, server  # noqa: E402 -- likewise
+from postgresql_server import ROLE, Server, server  # noqa: E402 -- likewise
 
 
 def context(dsn: str, instance: str) -> StorageContext:
@@ -52,7 +54,16 @@ def run_and_kill(running: Server, instance: str, chance: random.Random, *, whole
         if whole:
             running.crash()
         process.kill()
-        return promises([first, *process.stdout.read().split(b"\n")[:-1]])
+        answered = promises([first, *process.stdout.read().split(b"\n")[:-1]])
+    _await_end(running.admin)
+    return answered
+
+
+def _await_end(admin: str) -> None:
+    """Wait until the server has ended the connections of the killed: their last commit would come between two looks."""
+    with psycopg.connect(admin, autocommit=True) as db:
+        while db.execute("SELECT 1 FROM pg_stat_activity WHERE usename = %s", (ROLE,)).fetchone():
+            time.sleep(0.01)
 
 
 async def losses(dsn: str, instance: str, promised: list[tuple[int, str]]) -> list[str]:
