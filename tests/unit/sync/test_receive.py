@@ -20,7 +20,7 @@ from crm_core.errors import (
 )
 from crm_core.plugin.storage import OutcomeUnknown, Unit
 from crm_core.sync.sections import SEALED_FOR
-from sync_world import SECRET, World
+from sync_world import SECRET, World, recorded
 
 Worlds = Callable[..., Awaitable[World]]
 
@@ -182,14 +182,7 @@ async def test_secrets_and_payloads_are_known_under_a_rotated_key(worlds: Worlds
 
 async def test_a_nonce_is_claimed_for_as_long_as_its_timestamp_is_accepted(world: World) -> None:
     """The claim of a nonce expires no earlier than the window in which the same request would be timely."""
-    units: list[Unit] = []
-    commit = world.backend.commit
-
-    async def recorded(tenant: str, unit: Unit) -> Any:
-        units.append(unit)
-        return await commit(tenant, unit)
-
-    world.backend.commit = recorded  # type: ignore[method-assign]
+    units = recorded(world)
     await world.services.receiver.receive(world.push({"title": "T"}))
     (claim,) = [claim for claim in units[0].claims if claim.kind.startswith("nonce:")]
     assert claim.stamp == int(world.clock().timestamp())
