@@ -98,17 +98,21 @@ class Database:
 
     async def _taken(self, seconds: float) -> Wire:
         """The connection that was used last, or else the first that is free, in the order of the calls."""
-        while self._idle:
-            wire = self._idle.pop()
-            if is_quiet(wire.connection):
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            wire = self._idle.pop() if self._idle else await self._turn(end)
+            if is_quiet(wire.connection):  # the database may end it on its way to a call, too
                 return wire
             await wire.close()  # or the pool would offer it again
             await self._to_pool(wire)
+
+    async def _turn(self, end: float) -> Wire:
+        """The first connection that is free by ``end`` of the loop's clock."""
         if self._closing:
             raise PoolClosed
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Wire] = loop.create_future()
-        timer = loop.call_later(max(0.0, seconds), _give_up, turn)
+        timer = loop.call_at(end, _give_up, turn)
         self._turns[turn] = None
         self._connect()
         try:

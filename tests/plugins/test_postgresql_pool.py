@@ -136,6 +136,20 @@ async def test_a_call_that_outlives_the_pool_closes_its_connection(
         await asyncio.sleep(0.01)
 
 
+async def test_a_connection_that_ends_on_its_way_to_a_call_is_not_used(
+    database: Database, admin: psycopg.Connection
+) -> None:
+    """A call that waits for its turn would wait for an answer on it until its time is over."""
+    taken = [await database._taken(10) for _ in range(STATEMENTS)]
+    call = asyncio.create_task(sent_once(database))
+    end(admin, {wire.connection.info.backend_pid for wire in taken})
+    while any(wire._is_watched for wire in taken):  # noqa: ASYNC110 -- the loop sees their end, without an event
+        await asyncio.sleep(0.01)
+    for wire in taken:
+        await database._give_back(wire)
+    assert await asyncio.wait_for(call, 5)
+
+
 async def connected(dsn: str) -> Wire:
     return Wire(await AsyncConnection.connect(dsn, autocommit=True))
 
