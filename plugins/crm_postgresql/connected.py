@@ -92,9 +92,10 @@ class Connected:
         """Index documents again that an earlier version wrote. Raises as ``Database.rows``."""
         for collection, names in await self.database.rows("SELECT * FROM crm.shapes(%s)", (tenant,)):
             compute = self._context.reindex(collection, tuple(msgspec.json.decode(names)))
+            after = ""
             while compute is not None:
-                query = "SELECT * FROM crm.with_shape(%s, %s, %s, 500)"
-                rows = await self.database.rows(query, (tenant, collection, names), LONG_SECONDS)
+                query = "SELECT * FROM crm.with_shape(%s, %s, %s, %s, 500)"
+                rows = await self.database.rows(query, (tenant, collection, names, after), LONG_SECONDS)
                 if not rows:
                     break
                 written = []
@@ -104,6 +105,7 @@ class Connected:
                     written.append((collection, id_, revision, changed.decode(), keys))
                 text = msgspec.json.encode(written)
                 await self.database.rows("SELECT crm.reindex(%s, %s)", (tenant, text), LONG_SECONDS)
+                after = rows[-1][0]
 
     async def migrate(self) -> tuple[str, ...]:
         """Bring the schema to this version. Raises SetupError."""

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from crm_core.plugin.storage import Claim, Expectation, StorageContext, Unit, WorkspaceAt
+from crm_core.plugin.storage import Claim, Expectation, PageQuery, StorageContext, Unit, WorkspaceAt
 from crm_core.testing.storage import put
 from crm_postgresql.storage import PostgreSQLBackend
 from crm_postgresql.units import encoded
@@ -99,7 +99,7 @@ async def test_calls_that_wait_for_new_indexes_make_them_once(proxy: Proxy, tmp_
         store = PostgreSQLBackend()
         await store.open(StorageContext(tmp_path, options, instance="eu1"))
         await store.create("north")
-        await store.commit("north", Unit(now=1, puts=tuple(put(f"n{number}") for number in range(20))))
+        await store.commit("north", Unit(now=1, puts=tuple(put(f"n{number:04}") for number in range(1100))))
         await store.close()
 
         def reindex(_collection: str, names: tuple[str, ...]) -> Any:
@@ -108,6 +108,8 @@ async def test_calls_that_wait_for_new_indexes_make_them_once(proxy: Proxy, tmp_
         await store.open(StorageContext(tmp_path, options, instance="eu1", reindex=reindex))
         proxy.calls.clear()
         found = await asyncio.gather(*(store.find("north", "notes", "new", 1) for _ in range(20)))
-        assert {read.document.id for read in found if read.document is not None} == {"n0"}
-        assert [proxy.calls.count(name) for name in ("reindex", "find")] == [1, 20]
+        assert {read.document.id for read in found if read.document is not None} == {"n0000"}
+        assert [proxy.calls.count(name) for name in ("with_shape", "reindex", "find")] == [4, 3, 20]
+        query = PageQuery(collection="notes", sort="new", filters=(("new", (1,)),), total=True)
+        assert (await store.page("north", query)).total == 1100
         await store.close()
