@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
@@ -27,7 +26,6 @@ Position = tuple[IndexValue, str]
 Parameters = Mapping[str, str | tuple[str, ...]]
 """List parameters by name, with every value of those that were sent several times."""
 
-COMPARISONS: Final[tuple[Comparison, ...]] = ("gt", "gte", "lt", "lte")
 _LAST = "\U0010ffff"
 _ORDER_RULES = 2  # a cursor of another order leads to another place
 MAX_SEARCH_LENGTH = 200  # characters of `q`
@@ -71,12 +69,7 @@ class Paging(msgspec.Struct, frozen=True):
 
 def known_parameters(shape: Shape) -> frozenset[str]:
     """Every parameter of a type's list."""
-    return LIST_PARAMETERS.union(shape.filterable, comparable(shape))
-
-
-def comparable(shape: Shape) -> dict[str, tuple[str, Comparison]]:
-    """The parameters that compare a sortable member with a value: its name and the comparison."""
-    return {f"{name}.{each}": (name, each) for name in shape.sortable for each in COMPARISONS}
+    return LIST_PARAMETERS.union(shape.filterable, shape.comparisons)
 
 
 def read_selection(shape: Shape, tenant: str, parameters: Parameters) -> Selection:
@@ -86,10 +79,9 @@ def read_selection(shape: Shape, tenant: str, parameters: Parameters) -> Selecti
     bounds = [] if since is None else [Bound(shape.order_index("updated_at"), "gte", _moment("updated_since", since))]
     filters: list[tuple[str, tuple[IndexValue, ...]]] = []
     chosen = sorted((name, _all(value)) for name, value in parameters.items() if name not in _PAGING)
-    comparisons = comparable(shape)
     for name, values in chosen:
-        if name in comparisons:
-            bounds += [_bound(shape, name, *comparisons[name], text) for text in values]
+        if name in shape.comparisons:
+            bounds += [_bound(shape, name, *shape.comparisons[name], text) for text in values]
         elif name not in LIST_PARAMETERS:
             filters.append((name, tuple(_filter(shape, name, text) for text in values)))
     return Selection(
@@ -125,10 +117,12 @@ def _all(value: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _one(parameters: Parameters, name: str) -> str | None:
-    values = _all(parameters.get(name, ()))
-    if len(values) > 1:
+    value = parameters.get(name)
+    if not isinstance(value, tuple):
+        return value
+    if len(value) > 1:
         raise InvalidParameter(f"The parameter {name} occurs twice; send it once.", parameter=name)
-    return values[0] if values else None
+    return value[0] if value else None
 
 
 def _flag(parameters: Parameters, name: str) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
-from typing import Any
+from typing import Any, get_args
 from zlib import crc32
 
 import msgspec
@@ -26,6 +26,7 @@ from crm_core.model.patch import merge_patch
 from crm_core.model.record_members import ExternalId
 from crm_core.model.stored_values import as_stored, convert_changed
 from crm_core.plugin.door import Door
+from crm_core.plugin.query import Comparison
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
 from crm_core.plugin.unit import DocumentExists, IndexValue, Put
 from crm_core.records.known_members import Known, known_members, present_members, unknown_members
@@ -106,6 +107,8 @@ class Shape:
         self.archive = archive_of(self.name)
         self.sortable = (*ALWAYS_SORTABLE, *record_type.SORTABLE)
         self.filterable = (EXTERNAL_ID, *record_type.FILTERABLE)
+        compared = ((name, each) for name in self.sortable for each in get_args(Comparison))
+        self.comparisons: dict[str, tuple[str, Comparison]] = {".".join(pair): pair for pair in compared}
         self._rules = OwnRules(record_type, owner, door or Door())
         self._members = record_type.members
         self._names = tuple(member.name for member in self._members)

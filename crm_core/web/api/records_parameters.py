@@ -11,7 +11,7 @@ from crm_core.model.record_members import ExternalId
 from crm_core.plugin.member import Member
 from crm_core.plugin.query import Comparison
 from crm_core.plugin.record_type import ALWAYS_SORTABLE
-from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH, comparable
+from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.api.sync_schemas import WITH_BOM
 from crm_core.web.operations import Parameter
@@ -22,7 +22,7 @@ _COMPARED: Final[dict[Comparison, str]] = {"gt": "after", "gte": "at or after", 
 def list_parameters(shape: Shape) -> tuple[Parameter, ...]:
     """Every parameter of a type's list: of all types, filters, comparisons."""
     filters = (_filter(shape, name) for name in shape.filterable)
-    comparisons = (_comparison(shape, *each) for each in comparable(shape).items())
+    comparisons = (_comparison(shape, *each) for each in shape.comparisons.items())
     return (*_common(shape), *filters, *comparisons)
 
 
