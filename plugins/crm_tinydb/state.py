@@ -13,6 +13,7 @@ from crm_tinydb.collection import Collection
 
 ClaimValue = tuple[bytes, int | None, int | None, str]  # evidence, expires, stamp, subject
 SECTIONS = "sections"
+_EMPTY = Collection("")  # in place of every collection that a tenant does not have; nothing is ever put into it
 FORGET_PER_UNIT = 1000  # claims: many may expire while a tenant is idle, and must not block the loop
 
 
@@ -36,8 +37,7 @@ class State:
 
     def collection(self, name: str) -> Collection:
         """A collection; an unknown one is empty."""
-        found = self.collections.get(name)
-        return Collection(name) if found is None else found
+        return self.collections.get(name, _EMPTY)
 
     def sections(self) -> tuple[Document, ...]:
         """The documents of the sections, by name."""

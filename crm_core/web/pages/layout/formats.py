@@ -97,7 +97,7 @@ class RegionalFormat:
         """A whole number with its digits grouped."""
         if 0 <= number < 1000:  # nearly all are, and no locale groups three digits
             return str(number)
-        return str(format_decimal(number, locale=self.locale))
+        return _grouped(number, self.locale)
 
     def percent(self, share: float) -> str:
         """A share from 0 to 1 in whole percent, with the locale's sign."""
@@ -254,6 +254,11 @@ def _formatted(day: date, pattern: str, locale: Locale) -> str:
     return str(format_date(day, pattern, locale))
 
 
+@lru_cache(4096)
+def _grouped(number: int, locale: Locale) -> str:
+    return str(format_decimal(number, locale=locale))
+
+
 def _part(token: str, day: date) -> str:
     name = _PERCENT.get(token, token.replace("Y", "y").replace("D", "d"))
     found = _PARTS.get(name)
@@ -273,6 +278,7 @@ def _zone(name: str | None) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
+@lru_cache(512)
 def _locale(tag: str | None) -> Locale:
     try:
         return Locale.parse((tag or "en").replace("-", "_"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -52,14 +53,15 @@ async def listed(context: PageContext, module: str) -> Response:
     record_type = context.services.registry.record_types.get(module)
     if record_type is None:
         return await _module_page(context, module)
-    if any(name.endswith(TEXT) for name in request.args):
+    sent = request.args.to_dict()
+    if any(name.endswith(TEXT) for name in sent):
         picks = await resolved(context, record_type, request.args)
         unmatched = {name: typed for name, typed in picks.texts.items() if not picks.questions[name]}
         return redirect(context, with_query(f"/{module}", picks.address | unmatched))
-    if record_type.LANES and request.args.get("view") != "list" and not set(request.args) - {"q"}:
+    if record_type.LANES and sent.get("view") != "list" and not sent.keys() - {"q"}:
         return await board(context, module)
     choices = await context.services.records.list_views.of(context.tenant, context.caller, module)
-    return await _List(context, record_type, choices).page()
+    return await _List(context, record_type, choices, sent).page()
 
 
 async def _module_page(context: PageContext, module: str) -> Response:
@@ -79,13 +81,16 @@ async def exported(context: PageContext, module: str) -> Answer:
 
 
 class _List:
-    def __init__(self, context: PageContext, record_type: RecordType, choices: ListChoices) -> None:
+    def __init__(
+        self, context: PageContext, record_type: RecordType, choices: ListChoices, sent: Mapping[str, str]
+    ) -> None:
         self._context = context
+        self._sent = sent
         self._type = record_type
         self._choices = choices
         self._access = access_of(context, record_type.NAME)
-        self._parameters = in_address(context, record_type, request.args)
-        if not self._parameters and request.args.get("view") != "list":
+        self._parameters = in_address(context, record_type, sent)
+        if not self._parameters and sent.get("view") != "list":
             self._parameters = open_ones(record_type)
         archived = self._parameters.get("archived") == "true"
         usual = record_type.DUE.day if record_type.DUE and not archived else "-updated_at"
@@ -150,16 +155,16 @@ class _List:
             pager = context.site.renderer.parts.pager(self._paging(listing, at))
             return ListPlace(pager, escape(request.full_path.rstrip("?") if following else self._here()))
 
-        following = request.query_string if request.args.get("cursor") else b""
+        following = request.query_string if self._sent.get("cursor") else b""
         key = (self._type.NAME, tuple(self._parameters.items()), following, listing.next_cursor)
         return context.site.fragments.get(context.workspace, ListPlace, key, made)
 
     async def _page(self) -> tuple[Listing, int]:
         parameters = {name: value for name, value in self._parameters.items() if name != COLUMNS}
         parameters |= {"sort": self._sort, "limit": str(LIMIT), "total": "true"}
-        if cursor := request.args.get("cursor"):
+        if cursor := self._sent.get("cursor"):
             parameters["cursor"] = cursor
-        at = plain_integer(request.args.get("at", ""), least=0, most=10**8) if cursor else None
+        at = plain_integer(self._sent.get("at", ""), least=0, most=10**8) if cursor else None
         listing = await self._context.services.records.reads.list(self._access, parameters)
         return listing, at or 0
 
@@ -170,8 +175,8 @@ class _List:
         return address_of(self._context, self._type, named)
 
     def _paging(self, listing: Listing, at: int) -> PageLinks:
-        cursor = request.args.get("cursor")
-        trail = [one for one in request.args.get("trail", "").split("~") if one and cursor]  # the first part has none
+        cursor = self._sent.get("cursor")
+        trail = [one for one in self._sent.get("trail", "").split("~") if one and cursor]  # the first part has none
         following = previous = ""
         if listing.next_cursor is not None:
             behind = "~".join([*trail, *([cursor] if cursor else [])][-_TRAIL:])

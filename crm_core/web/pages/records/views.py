@@ -27,7 +27,8 @@ _MOST_COUNTED: Final = 10_000
 def in_address(context: PageContext, record_type: RecordType, sent: Mapping[str, str]) -> dict[str, str]:
     """The parameters of a list that its address and its saved views have: filters, sort and columns."""
     found = list_parameters(access_of(context, record_type.NAME).shape, sent)
-    if columns := known_columns(record_type, sent.get(COLUMNS, "").split(",")):
+    named = sent.get(COLUMNS)
+    if named and (columns := known_columns(record_type, named.split(","))):
         found[COLUMNS] = ",".join(columns)
     return found
 
