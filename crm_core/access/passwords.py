@@ -90,7 +90,8 @@ class Passwords:
 
         if sys.platform == "linux":  # elsewhere niceness applies to the whole process
             with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+                thread = threading.get_native_id()
+                os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS)
         with suppress(HashingError):  # too little memory now; raising would break the pool until a restart
             self._decoy_hash = self._decoy_hash or self._hasher.hash(os.urandom(16).hex())
 
