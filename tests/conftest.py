@@ -24,7 +24,7 @@ PACKAGES = {
     "go": "golang-go",
     "systemd-analyze": "systemd",
 }
-"""The system programs that tests ask for by ``@pytest.mark.system(name)``, and Debian's packages of them."""
+"""The system programs that tests require by ``@pytest.mark.system(name)``, and Debian's packages of them."""
 
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 # An example that is slow on a busy machine is no failure.

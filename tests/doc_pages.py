@@ -56,7 +56,7 @@ def page(name: str) -> str:
 
 
 def section(text: str, heading: str) -> str:
-    """What stands under a heading, up to the next of its level or above. Raises ValueError where it is not there."""
+    """The text under a heading, up to the next of its level or above. Raises ValueError if there is no such heading."""
     found = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
     if found is None:
         raise ValueError(f"there is no heading {heading!r}")
@@ -124,14 +124,14 @@ def run_page(name: str, folder: Path, port: int, *, before: str = "", after: str
         timeout=240,  # a story of fifty commands on a machine that has other things to do
         check=False,
     )
-    assert done.returncode == 0, f"{name} does not run as it stands:\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{name} does not run as it is:\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def environment() -> dict[str, str]:
-    """An environment with the crm command, and without settings of ours."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
-    return {**kept, "PATH": f"{forked.crm().parent}:{BIN}:{kept['PATH']}"}
+    """An environment with the crm command, and without our settings."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
+    return {**others, "PATH": f"{forked.crm().parent}:{BIN}:{others['PATH']}"}
 
 
 def checkout(folder: Path) -> Path:

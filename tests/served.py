@@ -1,4 +1,4 @@
-"""A whole instance on a socket of its own, with its use cases at hand: what tests over the wire stand on."""
+"""A whole instance on its own socket, with its use cases available: the base of tests over the wire."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Instance:
         data: dict[str, Any] = {"email": f"u{next(self.versions)}@example.com", "name": role, "role": role}
         if assignment is not None:
             data["assignment"] = list(assignment)
-        held = await self.services.users.create(tenant, data, None)
-        session = await self.services.sessions.open(tenant, held, "api")
+        user = await self.services.users.create(tenant, data, None)
+        session = await self.services.sessions.open(tenant, user, "api")
         return self.services.sessions.grant(tenant, session).access_token
 
     def signed(self, payload_type: str, body: bytes, tenant: str = "northwind") -> dict[str, str]:

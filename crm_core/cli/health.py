@@ -51,7 +51,7 @@ def command(
     as_json: bool,
     **sent: Any,
 ) -> None:
-    """Ask for the signed health of tenants, by default of the only one in keys.yaml.
+    """Request the signed health of tenants, by default of the only one in keys.yaml.
 
     Exits 1 unless all are ok or disabled, and 4 if one did not answer. --json prints a line for each.
     """

@@ -170,7 +170,7 @@ def _bound(shape: Shape, parameter: str, name: str, comparison: Comparison, text
     except ValueError as error:
         raise InvalidParameter(f"{parameter}: {error}", parameter=parameter) from None
     index = shape.order_index(name)
-    if index != name:  # case and accents do not count: a value stands for all that are written like it
+    if index != name:  # case and accents do not count: a value matches all that are written like it
         value = f"{folded(one_line(text))}\0" + (_LAST if comparison in ("gt", "lte") else "")
     return Bound(index, comparison, value)
 

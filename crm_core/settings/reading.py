@@ -287,7 +287,7 @@ def _is_address(written: str) -> bool:
 
 
 def _is(node: Node) -> str:
-    """What the node is instead of the expected, for a message."""
+    """The kind of a node that is not the expected one, for a message."""
     if isinstance(node, Mapping):
         return "here it is `name: value` members"
     if isinstance(node, Items):

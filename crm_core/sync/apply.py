@@ -131,7 +131,7 @@ def plan(
     )
     for name in sections:
         if fault := after.readings[name].fault:
-            # What a type makes of the section that it accepted must not first fail when the section is in effect.
+            # A type that fails on a section which it accepted must fail before the section is in effect.
             raise PluginFailed(f"{fault.sentence}", plugin=fault.plugin, hook=fault.hook)
     return Plan(
         outcomes=outcomes,

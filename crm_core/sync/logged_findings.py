@@ -28,7 +28,7 @@ def logged_findings(
 ) -> tuple[LoggedFinding, ...]:
     """The first findings, each text cut.
 
-    In a section with secret members a value may be a secret that stands in the wrong place, so there the message is
+    In a section with secret members a value may be a secret in the wrong place, so there the message is
     a fixed text for each code, and the pointer ends at the last member that the section has.
     """
     secret = {

@@ -34,7 +34,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 def changed_section(
     outcome: SectionOutcome, revision: int, intent: Intent, sealer: Sealer, *, keep: int, revoked: set[int]
 ) -> Section:
-    """The section of an outcome at a new revision of its own."""
+    """The section of an outcome at a new revision."""
     before = outcome.before
     history = (*(before.history if before else ()), revision)
     new_secrets = {pointer: sealer.seal(SEALED_FOR, text) for pointer, text in outcome.new_secrets.items()}

@@ -111,7 +111,7 @@ def _any_value(rng: Random) -> str:
 
 
 def _spliced(text: str, rng: Random) -> str:
-    """The text with a part replaced by another piece, by a part of its own, or by nothing."""
+    """The text with a part replaced by another piece, by one of its parts, or by nothing."""
     start = rng.randint(0, len(text))
     end = min(len(text), start + rng.choice((0, 0, 1, 1, 2, 8, 64)))
     own = text[(at := rng.randint(0, len(text))) : at + rng.randint(0, 20)]

@@ -145,7 +145,7 @@ class PageCases(Suite):
         assert await found(Term(inside=("#", "#"))) == []
 
     async def test_bounds(self, storage: StorageHarness) -> None:
-        """Comparisons follow the order of values, a null value meets none, and several all hold."""
+        """Comparisons follow the order of values, a null value meets none, and several must all be met."""
         await _filled(storage)
 
         async def found(*bounds: Bound) -> list[str]:

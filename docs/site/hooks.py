@@ -1,4 +1,4 @@
-"""What the site has besides docs/: the files of the project's top level, and the reference of the public modules."""
+"""The pages of the site besides docs/: the files at the top of the project, and the reference of the public modules."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Notices:
 
 
 async def _listens(db: AsyncConnection[Any]) -> bool:
-    """Listen, unless a pooler is in between, which has process numbers of its own. Raises TooSlow, psycopg.Error.
+    """Listen, unless a pooler is in between, which has its own process numbers. Raises TooSlow, psycopg.Error.
 
     One that works by transactions would leave a connection of others listening, and complain about each notice.
     """

@@ -21,7 +21,7 @@ def unreadable(error: OSError) -> str:
 
 
 class ClosedTenants:
-    """What is known of closed tenants. All are looked at once at start, then a few at each call, in turn.
+    """The known states of closed tenants. Each is looked at when the process starts, then a few at each call, in turn.
 
     ``look`` and ``look_at_all`` read files and run in a thread; the other calls belong to the loop.
     """

@@ -21,7 +21,7 @@ ThreadFactory = Callable[..., Thread]
 
 
 class Workers:
-    """``limit`` threads, started at once: later the system may have none left. All methods run on the loop.
+    """``limit`` threads, started immediately: later the system may have none left. All methods run on the loop.
 
     A thread that cannot start is tried again with later work. Without any thread, work fails with OSError (EAGAIN).
     """

@@ -71,7 +71,7 @@ def line(result: Result) -> str:
 
 
 def machine() -> dict[str, object]:
-    """What the figures were taken on."""
+    """The machine that the figures are of."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "system": platform.platform(),
@@ -100,7 +100,7 @@ def commit() -> str:
 
 
 def report(taken: Sequence[Result], seconds: float) -> dict[str, object]:
-    """What benchmarks.json holds."""
+    """The contents of benchmarks.json."""
     return {
         "commit": commit(),
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--rounds", type=int, help="rounds of each measurement instead of its own number")
+    parser.add_argument("--rounds", type=int, help="rounds of each measurement")
     parser.add_argument("--folder", type=Path, help="where to work: choose the disk that is to be measured")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="file of the figures")
     options = parser.parse_args(arguments)

@@ -89,7 +89,7 @@ def tokens(folder: Path, runner: asyncio.Runner) -> tuple[Side, Side]:
 
 
 class Storm:
-    """Sign-ins at a steady pace, each on a connection of its own."""
+    """Sign-ins at a steady pace, each on its own connection."""
 
     def __init__(self, port: int, path: str, people: int) -> None:
         self._port, self._path, self._people = port, path, people
@@ -106,13 +106,13 @@ class Storm:
         self._pacing.join()
 
     def _pace(self) -> None:
-        began, under_way = time.perf_counter(), []
+        began, threads = time.perf_counter(), []
         for number in range(100_000):
             if self._over.wait(max(0.0, began + number / LOGINS - time.perf_counter())):
                 break
-            under_way.append(threading.Thread(target=self._sign_in, args=(number,)))
-            under_way[-1].start()
-        for each in under_way:
+            threads.append(threading.Thread(target=self._sign_in, args=(number,)))
+            threads[-1].start()
+        for each in threads:
             each.join()
 
     def _sign_in(self, number: int) -> None:
@@ -141,12 +141,12 @@ def getting(served: Product, *, storm: bool) -> Side:
     return side
 
 
-def verifying(runner: asyncio.Runner, passwords: Passwords, kept: str | None) -> Side:
-    """Seconds to find that a password is wrong; ``kept`` None: because no one has the address."""
+def verifying(runner: asyncio.Runner, passwords: Passwords, stored: str | None) -> Side:
+    """Seconds to find that a password is wrong; ``stored`` None: because no one has the address."""
 
     def side() -> float:
         began = time.perf_counter()
-        assert not runner.run(passwords.verify(kept, "wrong"))
+        assert not runner.run(passwords.verify(stored, "wrong"))
         return time.perf_counter() - began
 
     return side
@@ -168,10 +168,10 @@ def measurements(folder: Path) -> Iterator[Measurement]:
             a=caller, b=find, compare="difference", most=2, goal=1,
         )  # fmt: skip
         passwords = Passwords()
-        kept = runner.run(passwords.hash(PASSWORD))
+        stored = runner.run(passwords.hash(PASSWORD))
         yield Measurement(
             name="access.unknown", what="refusing an unknown user against a wrong password", unit="x", least=0.83,
-            most=1.2, rounds=15, a=verifying(runner, passwords, None), b=verifying(runner, passwords, kept),
+            most=1.2, rounds=15, a=verifying(runner, passwords, None), b=verifying(runner, passwords, stored),
         )  # fmt: skip
     with product(folder, ["north"]) as served:
         for number in range(5):

@@ -1,4 +1,4 @@
-"""What a fold of 50,000 records does to those who read meanwhile, over HTTP against ``crm serve``."""
+"""The effect of a fold of 50,000 records on reads at the same time, over HTTP against ``crm serve``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a front costs: the same requests to an instance directly, through the manager, and through nginx."""
+"""The cost of a front: the same requests to an instance directly, through the manager, and through nginx."""
 
 from __future__ import annotations
 

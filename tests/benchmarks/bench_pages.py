@@ -1,4 +1,4 @@
-"""What the workspace's pages cost beside a stock Quart application, and what open pages cost that listen."""
+"""The cost of the workspace's pages next to a stock Quart application, and of open pages that listen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the size of a tenant costs: the same call at 50,000 records and at 1,000."""
+"""The cost of a tenant's size: the same call at 50,000 records and at 1,000."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BODY = msgspec.json.encode({"title": "Northwind", "colors": {"primary": "#102030
 def sides(opened: Bench, work: Work, times: int) -> dict[str, Side]:
     """Microseconds for one call on the large tenant and on the small.
 
-    Each side asks for the same number of records from all over the tenant: with all 50,000 in turn the processor's
+    Each side requests the same number of records from all over the tenant: with all 50,000 in turn the processor's
     cache would be measured, not the store.
     """
     numbers = count()

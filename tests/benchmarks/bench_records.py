@@ -1,4 +1,4 @@
-"""What the size of a tenant costs over HTTP: records at 50,000 against 1,000; and pages of the change feed."""
+"""The cost of a tenant's size over HTTP: records at 50,000 against 1,000; and pages of the change feed."""
 
 from __future__ import annotations
 

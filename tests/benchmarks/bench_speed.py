@@ -1,4 +1,4 @@
-"""The product under load beside a stock Quart application and beside a peer that does the same with SQLite.
+"""The product under load, next to a stock Quart application and to a peer that does the same with SQLite.
 
 Servers share one core, the client has its own. Ratios of requests per second, each pair interleaved; the table shows
 the servers' processor time for each request, which other work on the machine disturbs less.
@@ -138,10 +138,10 @@ def measurements(folder: Path) -> Iterator[Measurement]:
 
 
 def _row(  # noqa: PLR0917 -- the columns of the table
-    name: str, what: str, ours: Side, theirs: Side, beside: str, least: float, goal: float
+    name: str, what: str, ours: Side, theirs: Side, other: str, least: float, goal: float
 ) -> Measurement:
     return Measurement(
-        name=f"speed.{name}", what=f"{what} against {beside}", unit="x", a=ours, b=theirs, least=least, goal=goal,
+        name=f"speed.{name}", what=f"{what} against {other}", unit="x", a=ours, b=theirs, least=least, goal=goal,
         rounds=ROUNDS,
     )  # fmt: skip
 

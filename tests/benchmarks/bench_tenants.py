@@ -1,4 +1,4 @@
-"""What the operators' list of tenants costs: it must not grow with the number of closed tenants."""
+"""The cost of the operators' list of tenants: it must not grow with the number of closed tenants."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def sqlite_inserts(folder: Path) -> Side:
 
 
 def measurements(folder: Path) -> Iterator[Measurement]:
-    """Writes, and what the disk and other stores do beside them."""
+    """Writes, and the disk and other stores next to them."""
     appends = raw(folder)
     yield Measurement(
         name="writes.disk", what="latency of an append of 500 B and fdatasync", a=lambda: 1000 / appends(), unit=" ms"
@@ -123,6 +123,6 @@ def measurements(folder: Path) -> Iterator[Measurement]:
             a=one, b=sqlite_inserts(folder),
         )  # fmt: skip
         yield Measurement(
-            name="writes.stock", what="one writer against stock TinyDB holding 1,000 records", unit="x",
+            name="writes.stock", what="one writer against stock TinyDB with 1,000 records", unit="x",
             a=one, b=tinydb_inserts(folder), rounds=3,
         )  # fmt: skip

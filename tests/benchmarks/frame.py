@@ -1,6 +1,6 @@
-"""What a benchmark is made of: named measurements, each taken in interleaved rounds of A and B.
+"""The parts of a benchmark: named measurements, each taken in interleaved rounds of A and B.
 
-A module ``bench_NAME.py`` beside this one has one function::
+A module ``bench_NAME.py`` next to this one has one function::
 
     def measurements(folder: Path) -> Iterator[Measurement]:
         with something_slow(folder) as it:
@@ -21,7 +21,7 @@ Side = Callable[[], float]
 
 
 class Figure(float):
-    """What a side measured, with the processor time that a server took for each request (in seconds) if known."""
+    """The figure of a side, with the processor time that a server took for each request (in seconds) if known."""
 
     cpu: float | None
 
@@ -64,7 +64,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """What the table says."""
+        """The row of the table."""
         if self.least is None and self.most is None:
             return ""
         if not self.holds:

@@ -1,4 +1,4 @@
-"""A client in a process of its own: keeps connections busy with requests made beforehand and reports the outcome.
+"""A client in its own process: keeps connections busy with requests made beforehand and reports the outcome.
 
 ``python -m benchmarks.load`` reads a pickled Job from standard input and prints a JSON object.
 """

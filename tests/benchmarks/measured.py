@@ -1,4 +1,4 @@
-"""Things that want a process of their own to be measured: ``python -m benchmarks.measured WHAT FOLDER ...``.
+"""Things that are measured in their own process: ``python -m benchmarks.measured WHAT FOLDER ...``.
 
 Prints one JSON object of figures.
 """
@@ -25,7 +25,7 @@ from crm_tinydb.storage import TinyDBBackend
 
 
 def reported(*words: str) -> dict[str, float]:
-    """What this module prints when it is run with these words, in a process of its own."""
+    """The output of this module when it is run with these words, in its own process."""
     done = subprocess.run([sys.executable, "-m", "benchmarks.measured", *words], capture_output=True, check=True)
     figures: dict[str, float] = json.loads(done.stdout)
     return figures

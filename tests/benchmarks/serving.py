@@ -1,4 +1,4 @@
-"""Servers under load: the product with its files in a folder, and the stock application, each a process of its own."""
+"""Servers under load: the product with its files in a folder, and the stock application, each its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the product is held against: a stock Quart application on the same server library.
+"""The product is compared with this: a stock Quart application on the same server library.
 
 ``python -m benchmarks.stock PORT``. ``GET /hello`` answers a small JSON object, ``POST /read`` reads the body.
 """

@@ -13,7 +13,7 @@ from benchmarks.frame import Measurement
 
 
 def offered(monkeypatch: pytest.MonkeyPatch, *measurements: Measurement) -> None:
-    """Let the module ``writes`` offer these instead of its own."""
+    """Let the module ``writes`` offer these instead."""
     module = ModuleType("benchmarks.bench_writes")
 
     def offer(folder: Path) -> Iterator[Measurement]:

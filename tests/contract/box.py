@@ -1,6 +1,6 @@
 """A running instance seen from outside: the ``crm`` command, the files an admin edits, and the wire.
 
-It signs pushes with lines of its own, so that a fault in the product's client and verifier cannot cancel out.
+It signs pushes with its own lines, so that a fault in the product's client and verifier cannot cancel out.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def roster_key(tenant: str = TENANT, version: int = 2, **members: Any) -> dict[s
 
 
 class Box:
-    """One instance in a folder of its own."""
+    """One instance in its own folder."""
 
-    program: Sequence[str] = (str(forked.REAL),)  # what runs ``crm serve``; a fork stands in for the real one
+    program: Sequence[str] = (str(forked.REAL),)  # what runs ``crm serve``; a fork may replace the real one
     options: Sequence[str] = ()  # of ``crm serve``
 
     def __init__(
@@ -129,7 +129,7 @@ class Box:
         return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
     def said(self) -> bytes:
-        """What the server has printed."""
+        """The server's output so far."""
         return (self.folder / "server.out").read_bytes()
 
     def log_text(self) -> str:
@@ -255,12 +255,12 @@ class Box:
         return good(self.client.get(f"{self.base(tenant)}/bootstrap/public"))
 
     def bootstrap(self, tenant: str = TENANT) -> dict[str, Any]:
-        """What a token's bearer sees of the tenant."""
+        """The tenant as a token's bearer sees it."""
         return good(self.get("bootstrap", tenant=tenant))
 
 
 class _Bounded(type(crm)):  # type: ignore[misc]  # the group's own class
-    """The group of commands with the boundary where errors of ours become exit codes."""
+    """The group of commands with the boundary where our errors become exit codes."""
 
     def __init__(self) -> None:
         super().__init__("crm")
@@ -309,7 +309,7 @@ def _code(answer: httpx.Response) -> Any:
 
 
 def pointers(reported: Mapping[str, Any]) -> set[str]:
-    """Where a problem's errors lie."""
+    """The pointers of a problem's errors."""
     return {error["pointer"] for error in reported["errors"]}
 
 

@@ -12,7 +12,7 @@ Boxes = Callable[..., Box]
 
 @pytest.fixture(scope="module")
 def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxes]:
-    """Makes running instances, each in a folder of its own; all are stopped when the module's tests are done."""
+    """Makes running instances, each in its own folder; all are stopped when the module's tests are done."""
     made: list[Box] = []
 
     def make(*, start: bool = True, **parts: Any) -> Box:

@@ -51,7 +51,7 @@ def test_health_names_what_left_the_files(box: Box) -> None:
     ],
 )
 def test_a_merge_that_does_not_name_it_is_applied_with_warnings(box: Box, data: dict[str, Any]) -> None:
-    """What the merge leaves as it is was judged when it was pushed; one warning names each module and role."""
+    """Names that a merge keeps were judged when they were pushed; one warning names each module and role."""
     answer = box.applied("features", data, envelope=MERGE)
     assert sorted(code for code in warned(answer) if code != "no_effect") == ["module_unsupported", "unknown_role"]
     assert "`travel`" in str(answer["warnings"])

@@ -137,7 +137,7 @@ def test_a_tenant_made_while_the_server_runs_takes_pushes(boxes: Boxes) -> None:
 
 
 def test_a_second_server_names_the_first(boxes: Boxes) -> None:
-    """Exit 1 with the pid of the one that holds the folder; the first goes on."""
+    """Exit 1 with the pid of the one that has the folder; the first continues."""
     box = boxes()
     assert box.process is not None
     second = crm("serve", "--config", str(box.config), where=box.folder)

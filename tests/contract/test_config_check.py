@@ -98,7 +98,7 @@ def problems(box: Box, roster: str) -> list[tuple[int, int, str]]:
     return [(int(match[1]), int(match[2]), match[3]) for match in found if match]
 
 
-def test_ten_mistakes_at_once_are_all_named_with_line_and_column(box: Box) -> None:
+def test_ten_mistakes_are_all_named_with_line_and_column(box: Box) -> None:
     """Each is one line that says how to fix it, and there are no others."""
     lines = problems(box, TEN)
     by_place = {(line, column): sentence for line, column, sentence in lines}

@@ -1,4 +1,4 @@
-"""Failed sign-ins hold up an account and a source, each of them alone, until a new password or time ends that."""
+"""Failed sign-ins delay an account and a source, each of them alone, until a new password or time ends that."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_command_for_a_new_password_ends_a_lock_out(box: Box) -> None:
 
 
 def test_an_address_of_ipv4_written_as_ipv6_is_that_address(box: Box) -> None:
-    """In the sync log and its filter, and a hundred failures of one do not hold up another."""
+    """In the sync log and its filter, and a hundred failures of one do not delay another."""
     # One failure is forgotten every nine seconds, so it may take some more than a hundred.
     assert 429 in (login(box, f"u{n}@example.com", "wrong", "::ffff:198.51.100.1") for n in range(300))
     assert 429 in (login(box, f"v{n}@example.com", "wrong", "198.51.100.1") for n in range(5))

@@ -36,7 +36,7 @@ def test_it_is_pushed_previewed_and_merged_like_any_other(box: Box) -> None:
 
 
 def test_its_secret_is_sealed_bound_and_shown_nowhere(box: Box) -> None:
-    """The core keeps the secret: no answer, log, health or file holds it, and it follows no one to another account."""
+    """The core keeps the secret: no answer, log, health or file has it, and it never follows to another account."""
     reported = box.applied("telephony", TELEPHONY)
     entry = box.entry(reported["request_id"])
     assert entry["payload_sha256"] is None
@@ -51,7 +51,7 @@ def test_its_secret_is_sealed_bound_and_shown_nowhere(box: Box) -> None:
 
 
 def test_its_mistakes_are_reported_with_their_places(box: Box) -> None:
-    """Types, formats and the type's own findings, all at once."""
+    """Types, formats and the type's own findings, all together."""
     wrong = {"provider": "other", "caller_id": "030", "extra": 1}
     reported = problem(box.push("telephony", wrong), 422, "invalid_payload")
     assert pointers(reported) == {"/data/provider", "/data/caller_id", "/data/extra"}
@@ -60,7 +60,7 @@ def test_its_mistakes_are_reported_with_their_places(box: Box) -> None:
 
 
 def test_it_takes_part_in_combined_health_history_and_openapi(box: Box) -> None:
-    """It stands everywhere that payload types and sections stand."""
+    """It is listed among the payload types and among the sections."""
     reported = box.applied("combined", {"telephony": TELEPHONY, "branding": BRANDING})
     assert {change["pointer"].split("/")[1] for change in reported["changes"]} >= {"branding"}
     health = box.health()

@@ -1,4 +1,4 @@
-"""What is durable and when, and a tenant whose files are damaged while the others go on."""
+"""When a push is durable, and a tenant whose files are damaged while the others continue."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from contract.conftest import Boxes
 UNREADABLE = "The tenant's files cannot be read now. Its operator runs crm doctor to see why."
 
 
-def test_an_unverified_attempt_is_readable_at_once_and_durable_within_a_second(boxes: Boxes) -> None:
-    """It costs no fsync of its own; after kill -9 it is there all the same."""
+def test_an_unverified_attempt_is_readable_immediately_and_durable_within_a_second(boxes: Boxes) -> None:
+    """It costs no extra fsync, and survives kill -9."""
     box = boxes()
     reported = problem(box.push("branding", BRANDING, headers={"Sync-Signature": None}), 401, "signature_missing")
     assert box.entry(reported["request_id"])["error_code"] == "signature_missing"
@@ -28,7 +28,7 @@ def test_an_unverified_attempt_is_readable_at_once_and_durable_within_a_second(b
 
 
 def test_a_verified_refusal_is_durable_before_it_is_reported(boxes: Boxes) -> None:
-    """Killed at once: entry, chain and used nonce are there."""
+    """Killed immediately: entry, chain and used nonce are there."""
     box = boxes()
     body, nonce = box.body("branding", {"title": 5}), "durable-" + "n" * 20
     box.bearer()
@@ -41,7 +41,7 @@ def test_a_verified_refusal_is_durable_before_it_is_reported(boxes: Boxes) -> No
 
 
 def damage(folder: Path) -> None:
-    """What a bad disk may do to a tenant's files."""
+    """The ways in which a bad disk damages a tenant's files."""
     for path in folder.glob("store-*.json"):
         path.write_bytes(b"garbage" + path.read_bytes()[7:])
 

@@ -1,4 +1,4 @@
-"""What the sync console and the page of an attempt show of unchanged, restored and refused pushes."""
+"""Unchanged, restored and refused pushes in the sync console and on the page of an attempt."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_module_that_the_policy_blocks_is_not_blamed_on_the_plan(admin: httpx.
     assert "This instance&#39;s policy blocks it. No push can enable it." in shown(admin, "/subscription")
 
 
-def test_an_unchanged_push_is_a_kind_of_its_own(box: Box, admin: httpx.Client) -> None:
+def test_an_unchanged_push_is_a_separate_kind(box: Box, admin: httpx.Client) -> None:
     """The console marks and filters it, and its page says that nothing changed."""
     box.applied("branding", BRANDING)
     same = box.applied("branding", BRANDING)

@@ -16,7 +16,7 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture(scope="module")
 def crm(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The command on an instance of its own with the tenant ``northwind``."""
+    """The command on its own instance with the tenant ``northwind``."""
     config = tmp_path_factory.mktemp("instance") / "config"
     environ = {**os.environ, "CRM_SECRET_KEY": "k" * 40, "CRM_CONFIG": str(config)}
 
@@ -36,7 +36,7 @@ def answer(done: subprocess.CompletedProcess[str]) -> Any:
 
 
 def test_a_token_is_printed_once_listed_without_its_text_and_revoked(crm: Run) -> None:
-    """The JSON form has the members of the contract; a list never holds the text; revoking shows in the list."""
+    """The JSON form has the members of the contract; a list never contains the text; revoking shows in the list."""
     options = ("--tenant", "northwind", "--json")
     made = answer(crm("token", "create", *options, "--scope", "sync:health", "--name", "ERP", "--expires", "90d"))
     assert made.keys() == {"token", "id", "scopes", "expires_at"}

@@ -80,7 +80,7 @@ def test_of_fifty_twins_released_together_one_is_applied(box: Box) -> None:
     assert replay["original"]["request_id"] == applied["request_id"]
 
 
-def test_pushes_of_all_sections_at_once_equal_some_order(box: Box) -> None:
+def test_concurrent_pushes_of_all_sections_equal_some_order(box: Box) -> None:
     """Versions that race are applied or stale; each applied one is a revision, and the last one is current."""
     bodies = [box.body("branding", {"title": f"V{version}"}, version=version) for version in range(1, 31)]
     results: list[Any] = []

@@ -54,7 +54,7 @@ def test_a_forked_command_reads_its_standard_input(box: Box) -> None:
 
 
 def test_a_forked_server_is_a_process_like_any_other(box: Box) -> None:
-    """It has its own pid and signals, is in the group of its caller, and holds the folder's lock."""
+    """It has its own pid and signals, is in the group of its caller, and has the folder's lock."""
     box.environ["CRM_FORKED_TEST"] = "1"
     box.start()
     assert isinstance(box.process, forked.Process)

@@ -23,7 +23,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 
 def edited(box: Box, **states: str) -> None:
-    """Wait until the server holds the keys in these states, ``k2="revoked"``."""
+    """Wait until the server has the keys in these states, ``k2="revoked"``."""
 
     def settled() -> bool:
         keys = {f"k{key['key_version']}": key["state"] for key in box.health()["accepted_keys"]}

@@ -1,4 +1,4 @@
-"""docs/keys.md and docs/client.md, run as they stand."""
+"""docs/keys.md and docs/client.md, run as they are."""
 
 from __future__ import annotations
 

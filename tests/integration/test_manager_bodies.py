@@ -190,7 +190,7 @@ async def test_an_answer_without_a_length(tmp_path: Path) -> None:
         assert (answer.body, answer.values("transfer-encoding")) == (b"abc", ["chunked"])
 
 
-async def test_events_come_at_once(tmp_path: Path) -> None:
+async def test_events_come_immediately(tmp_path: Path) -> None:
     """The head of an event stream and each event reach the client as they are made; silence is no end."""
     more, end = asyncio.Event(), asyncio.Event()
 

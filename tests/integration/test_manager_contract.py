@@ -14,7 +14,7 @@ WHERE_A_FRONT_COUNTS = ("test_addresses.py", "test_bodies.py", "test_verificatio
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("front", ["manager", pytest.param("nginx", marks=pytest.mark.system("nginx"))])
-def test_the_contract_holds_through_a_front(front: str) -> None:
+def test_the_contract_passes_through_a_front(front: str) -> None:
     """Addresses, bodies and signatures follow the contract through a front too (all of it: make contract)."""
     words = ["-q", "-p", "no:cacheprovider", "-p", "fronts.through", "--front", front]
     files = [ROOT / "tests" / "contract" / name for name in WHERE_A_FRONT_COUNTS]

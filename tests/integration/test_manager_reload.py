@@ -41,7 +41,7 @@ async def test_an_edit_drops_no_request(tmp_path: Path) -> None:
         assert b.seen
 
 
-async def test_what_is_under_way_finishes_on_its_upstream(tmp_path: Path) -> None:
+async def test_requests_in_progress_finish_on_their_upstream(tmp_path: Path) -> None:
     """A request and an event stream go on at an upstream that has left the file."""
     release = asyncio.Event()
 
@@ -110,7 +110,7 @@ async def test_a_file_that_does_not_load_at_first(tmp_path: Path) -> None:
             pass
 
 
-async def test_a_stop_finishes_what_is_under_way(tmp_path: Path) -> None:
+async def test_a_stop_finishes_requests_in_progress(tmp_path: Path) -> None:
     """At SIGTERM requests are finished, and event streams end, so that they delay nothing."""
     asked, release, waited = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

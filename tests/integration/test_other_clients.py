@@ -43,7 +43,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 @pytest.fixture(scope="session")
 def node_clients(request: pytest.FixtureRequest) -> Path:
-    """The folder with the libraries from npm, installed once and kept; skips where that cannot be."""
+    """The folder with the libraries from npm, installed once; skips if that fails."""
     folder = Path(request.config.cache.mkdir("node-clients"))
     if not all((folder / "node_modules" / name).exists() for name in NODE):
         (folder / "package.json").write_text('{"private": true}')

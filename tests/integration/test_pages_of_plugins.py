@@ -222,7 +222,7 @@ def test_a_refused_choice_changes_nothing(desk: Visitor, member: str, value: str
 
 
 def test_members_may_have_the_names_of_the_forms_own_fields(desk: Visitor) -> None:
-    """What the user typed is saved, not what the form keeps for itself; a conflict is shown and decided as any."""
+    """The typed values are saved without the form's own fields; a conflict is shown and decided as any."""
     path = f"/visits/{desk.visit(base='Kiel', was='Husum', decide='Sylt')}"
     hidden = re.compile(r'type="hidden" name="(form:[a-z]+|revision)" value="([^"]*)"')
     fields = {name: unescape(text) for name, text in hidden.findall(desk.get(f"{path}/edit"))}

@@ -90,7 +90,7 @@ def test_record_types_whose_classes_share_their_names_serve_side_by_side(box: Bo
         assert [item["place"] for item in found] == [{member: "x"}]
 
 
-def test_the_document_describes_each_under_a_name_of_its_own(box: Box) -> None:
+def test_the_document_describes_each_under_its_own_name(box: Box) -> None:
     """Valid OpenAPI, in which every reference leads to the schema that it means."""
     from openapi_spec_validator import validate  # a second of imports
 

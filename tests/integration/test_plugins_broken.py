@@ -103,7 +103,7 @@ Made = Callable[..., Box]
 
 @pytest.fixture
 def made(tmp_path: Path) -> Any:
-    """Makes an instance with lone plugin files; ``fix`` and ``spoil`` are a file beside them."""
+    """Makes an instance with lone plugin files; ``fix`` and ``spoil`` are a file next to them."""
     boxes: list[Box] = []
 
     def make(**plugins: str) -> Box:
@@ -252,8 +252,8 @@ def test_serve_does_not_start_with_a_broken_plugin_and_names_it(
         assert "Traceback" not in reported
 
 
-def test_config_check_reports_broken_plugins_beside_clashes(tmp_path: Path) -> None:
-    """All of them at once."""
+def test_config_check_reports_broken_plugins_and_clashes(tmp_path: Path) -> None:
+    """All of them in one report."""
     files = {
         f"lone/{name}.py": IMPORTS + text for name, text in {"one": TALK, "two": TALK, "three": "raise OSError"}.items()
     }

@@ -1,4 +1,4 @@
-"""A payload type of someone else's: from a package of its own, and from a lone file; no file of the core changes."""
+"""A payload type of someone else's: from its own package, and from a lone file; no file of the core changes."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_it_is_pushed_previewed_and_merged(box: Box) -> None:
-    """With its secrets sealed, kept while they go to the same place, and asked for again where not."""
+    """With its secrets sealed, retained while they go to the same place, and required again if not."""
     reported = box.applied("telephony", DATA)
     changes = {change["pointer"]: change["to"] for change in reported["changes"]}
     assert changes == {
@@ -171,7 +171,7 @@ def test_its_secrets_are_seen_nowhere(box: Box) -> None:
     assert not [text for text in texts if API_KEY.encode() in text or PIN.encode() in text]
 
 
-def test_a_key_may_be_narrowed_to_it_and_its_options_stand_in_the_settings(installed: Path, tmp_path: Path) -> None:
+def test_a_key_may_be_narrowed_to_it_and_its_options_are_in_the_settings(installed: Path, tmp_path: Path) -> None:
     """The roster and instance.yaml know the type by its name."""
     environ = {"PYTHONPATH": str(installed)}
     box = Box(tmp_path / "instance", environ=environ, settings={"telephony": {"providers": ["other"]}})

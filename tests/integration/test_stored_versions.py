@@ -31,7 +31,7 @@ PASSWORD = "correct horse battery"
 
 
 class Opened(NamedTuple):
-    """A running instance on a copy of the stores of a version, what they must hold, and where they were copied from."""
+    """A running instance on a copy of the stores of a version, their expected contents, and their source."""
 
     box: Box
     expected: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""What keeps the code readable, held by tests: sizes, names, and a sentence for each test."""
+"""Tests that keep the code readable: sizes, names, and a sentence for each test."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_modules_are_named_for_things_of_the_domain() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in TESTS if path.name.startswith("test_")], ids=reported)
-def test_each_test_says_in_a_sentence_what_it_holds(path: Path) -> None:
+def test_each_test_says_in_a_sentence_what_it_checks(path: Path) -> None:
     """Its docstring is the behaviour; a test without one is hard to judge when it fails."""
     silent = [
         function.name
@@ -82,6 +82,6 @@ def test_public_code_says_what_it_is_for() -> None:
 
 
 def test_nothing_waits_for_later() -> None:
-    """No note to the future stands in the code."""
+    """The code contains no note to the future."""
     marks = [f"{mark}:" for mark in ("TODO", "FIXME", "XXX", "HACK")]
     assert [reported(path) for path in PRODUCT if any(mark in path.read_text() for mark in marks)] == []

@@ -14,7 +14,7 @@ NAME = "docs/access.md"
 
 @pytest.mark.slow
 def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
-    """Every example of the page works as it stands, one after the other, against one server."""
+    """Every example of the page works as it is, one after the other, against one server."""
     reported = run_page(NAME, tmp_path, free_port())
     assert '"items":[]' in reported
     assert '"assignment":["customers.*","*.view"]' in reported

@@ -13,7 +13,7 @@ NAME = "docs/bootstrap.md"
 
 
 def _same_shape(shown: Any, real: Any) -> None:
-    """What the page shows has the members that the server reports, in their kinds."""
+    """The page's example has the members that the server reports, in their kinds."""
     assert type(shown) is type(real)
     if isinstance(shown, dict):
         assert list(shown) == list(real) or not shown or not real

@@ -1,4 +1,4 @@
-"""Holds docs/cli.md to the commands; run as a program it writes what it holds it to: usage, help and options."""
+"""Compare docs/cli.md with the commands; run as a program this file writes usage, help and options into it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def commands(command: click.Command = crm, path: str = "crm") -> Iterator[tuple[
 
 
 def reference(path: str, command: click.Command) -> str:
-    """What the page says of a command between its marks."""
+    """The page's text on a command, between its marks."""
     usage = " ".join([path, *command.collect_usage_pieces(click.Context(command))])
     text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.help or ""))
     rows = [
@@ -75,7 +75,7 @@ def test_every_command_has_its_part() -> None:
 
 @pytest.mark.parametrize(("path", "command"), list(commands()))
 def test_the_part_of_a_command_is_what_the_command_says(path: str, command: click.Command) -> None:
-    """Usage, help and options stand there as they are; this file, run as a program, brings them up to date."""
+    """Usage, help and options are there as they are; this file, run as a program, brings them up to date."""
     assert dict(_PART.findall(page(NAME)))[path] == reference(path, command), f"run {Path(__file__).name} as a program"
 
 

@@ -27,7 +27,7 @@ ENVIRON = {
     for name in ("CRM_SECRET_KEY", "CRM_SECRET_KEY_OLD", "DATABASE_URL", "NORTHWIND_SYNC_KEY_2")
 }
 _ROW = re.compile(r"^\| `([^`]+)` \| (.*?) \|", re.MULTILINE)
-_BUILT_IN_ONLY = {"core_keys"}  # stands in the built-in roles, which are data of the core
+_BUILT_IN_ONLY = {"core_keys"}  # is in the built-in roles, which are data of the core
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def _rows(file: str) -> dict[str, str]:
 
 
 def _asked(module: str) -> set[str]:
-    """Every member that a file's reader asks for: what stands in ``members.get``, ``required`` and ``find``."""
+    """Every member that a file's reader requests by ``members.get``, ``required`` and ``find``."""
     tree = ast.parse((ROOT / f"crm_core/settings/{module}.py").read_text())
     return {
         call.args[0].value
@@ -57,8 +57,8 @@ def _asked(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("file", "module"), READERS.items())
-def test_every_setting_that_is_read_stands_in_the_table(file: str, module: str, registry: Registry) -> None:
-    """A file's table names exactly the members that its reader, and for instance.yaml the plugins, ask for."""
+def test_every_setting_that_is_read_is_in_the_table(file: str, module: str, registry: Registry) -> None:
+    """A file's table names exactly the members that its reader, and for instance.yaml the plugins, request."""
     last = {name.rpartition(".")[2] for name in _rows(file)}
     wanted = _asked(module) - _BUILT_IN_ONLY
     if file == "instance.yaml":
@@ -76,7 +76,7 @@ def test_every_setting_that_is_read_stands_in_the_table(file: str, module: str, 
 
 
 def test_defaults_of_sync_are_those_of_the_code() -> None:
-    """The table shows what holds where the file leaves a setting of sync out."""
+    """The table shows the value of each setting of sync that the file leaves out."""
     rows = _rows("instance.yaml")
     for setting in msgspec.structs.fields(SyncSettings):
         reported = rows[f"sync.{setting.name}"]
@@ -85,7 +85,7 @@ def test_defaults_of_sync_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize("file", READERS)
 def test_the_examples_load_and_use_every_setting(file: str, registry: Registry, tmp_path: Path) -> None:
-    """Each file's example is taken as it stands, and no setting of the table is missing in it."""
+    """Each file's example is accepted as it is, and no setting of the table is missing in it."""
     folder = tmp_path / "config"
     folder.mkdir()
     for name in READERS:
@@ -109,7 +109,7 @@ def test_the_examples_load_and_use_every_setting(file: str, registry: Registry, 
 
 
 def test_the_commented_examples_name_every_setting() -> None:
-    """What ``crm init`` writes shows each setting once, if only in a comment; config/ holds the very same files."""
+    """What ``crm init`` writes shows each setting once, if only in a comment; config/ has the very same files."""
     for file in READERS:
         text = (FOLDER / file).read_text()
         names = [name for name in _rows(file) if name != "storage.max_open"]

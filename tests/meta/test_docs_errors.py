@@ -14,7 +14,7 @@ from doc_pages import ROOT, page, section
 PAGE = page("docs/errors.md")
 _ROW = re.compile(r"^\| `([a-z_]+)` \| ([0-9]{3}) \|", re.MULTILINE)
 _CODE = re.compile(r"`([a-z_]+)`")
-# The code of a SecretRequired is made from its member: on the page stands the one of the built-in sections.
+# The code of a SecretRequired is made from its member: the page has the one of the built-in sections.
 EXAMPLE = {"secret_required": "password_required"}
 
 
@@ -27,7 +27,7 @@ def _wire_codes() -> dict[str, int]:
     return found
 
 
-def test_every_wire_code_stands_in_the_tables_with_its_status() -> None:
+def test_every_wire_code_is_in_the_tables_with_its_status() -> None:
     """The page lists exactly the codes that there are classes for, each once, with the status it travels with."""
     rows = _ROW.findall(PAGE)
     assert len(rows) == len(dict(rows))
@@ -35,7 +35,7 @@ def test_every_wire_code_stands_in_the_tables_with_its_status() -> None:
 
 
 def _finding_codes() -> Iterator[tuple[str, str]]:
-    """The second argument of every ``Finding(...)`` in the project that is a plain text, and where it stands."""
+    """The second argument of every ``Finding(...)`` in the project that is a plain text, and its place."""
     for folder in ("crm_core", "plugins"):
         for path, call in _calls(folder, {"Finding"}):
             code = call.args[1] if len(call.args) > 1 else None
@@ -53,8 +53,8 @@ def _calls(folder: str, names: Collection[str]) -> Iterator[tuple[Path, ast.Call
                     yield path, node
 
 
-def test_every_code_of_a_finding_stands_on_the_page() -> None:
-    """What may stand in ``errors`` and ``warnings`` is explained, and nothing is that cannot stand there."""
+def test_every_code_of_a_finding_is_on_the_page() -> None:
+    """Each code of ``errors`` and ``warnings`` is explained, and no other is."""
     table = section(PAGE, "Codes in `errors` and `warnings`")
     shown = {code for line in table.splitlines() if line.startswith("|") for code in _CODE.findall(line.split("|")[1])}
     made = {"module_blocked", "module_unsupported", "password_required"}  # from a kind or a member's name

@@ -45,9 +45,9 @@ def test_the_quickstart_leads_to_a_pushed_branding(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_readme_runs(tmp_path: Path) -> None:
-    """The README's demo starts, says what it says there, and its commands work beside it."""
+    """The README's demo starts, says what it says there, and its commands work next to it."""
     clone, port = checkout(tmp_path), free_port()
-    first, beside, test = blocks("README.md", "bash")
+    first, other, test = blocks("README.md", "bash")
     assert (first.text, test.text) == ("make run\n", "make test\n")
     make = ["make", "--old-file=.venv/.installed"]
     with subprocess.Popen(
@@ -65,7 +65,7 @@ def test_readme_runs(tmp_path: Path) -> None:
                 line = demo.stdout.readline()
                 assert line, reported
                 reported += line
-            script = beside.text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+            script = other.text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
             done = subprocess.run(
                 ["bash", "-euc", script], cwd=clone, env=environment(), capture_output=True, text=True, check=False
             )

@@ -21,6 +21,6 @@ def test_the_table_lists_every_metric_with_kind_and_labels() -> None:
 
 
 def test_the_advice_speaks_of_metrics_that_there_are() -> None:
-    """Every name of a metric on the page stands in its table."""
+    """Every name of a metric on the page is in its table."""
     named = set(re.findall(r"\bcrm_[a-z_]+", PAGE))
     assert named == {name for name, _, _ in _ROW.findall(PAGE)}

@@ -66,7 +66,7 @@ def test_a_new_x_names_every_hook() -> None:
 
 
 def test_the_layers_are_those_that_are_checked() -> None:
-    """The architecture page shows the layers, in the order in which import-linter holds them."""
+    """The architecture page shows the layers, in the order in which import-linter checks them."""
     contracts = tomllib.loads(page("pyproject.toml"))["tool"]["importlinter"]["contracts"]
     (layers,) = [one["layers"] for one in contracts if one["type"] == "layers"]
     shown = re.findall(r"^([a-z |]+?)  ", section(page("docs/architecture.md"), "Layers"), re.MULTILINE)
@@ -74,7 +74,7 @@ def test_the_layers_are_those_that_are_checked() -> None:
 
 
 def test_the_glossary_is_in_order() -> None:
-    """Each word stands once, where a reader looks for it."""
+    """Each word appears once, where a reader looks for it."""
     words = re.findall(r"^\| ([a-z0-9 -]+) \| ", page("docs/glossary.md"), re.MULTILINE)[1:]
     assert len(words) > 50
     assert words == sorted(words)

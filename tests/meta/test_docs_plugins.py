@@ -25,7 +25,7 @@ crm serve > serve.out 2> serve.err & server=$!
 trap 'kill "$server"; wait "$server"' EXIT
 for _ in $(seq 200); do grep -q serves serve.out && break; kill -0 "$server"; sleep 0.1; done
 """
-# What the page says is refused, tried after all that it says is applied.
+# The pushes that the page says are refused, sent after all that it says are applied.
 AFTER = """
 echo
 crm push telephony telephony.yaml --version 9 > /dev/null
@@ -47,7 +47,7 @@ def lone(tmp_path: Path) -> Path:
     return lone_files(tmp_path / "lone")
 
 
-def test_every_hook_stands_in_the_table_with_its_arguments() -> None:
+def test_every_hook_is_in_the_table_with_its_arguments() -> None:
     """The table of hooks has exactly those of specs.py, written as they are called."""
     hooks = {name: function for name, function in inspect.getmembers(specs) if name.startswith("crm_")}
     table = section(PAGE, "The hooks")
@@ -94,8 +94,8 @@ def test_the_lone_files_work_in_a_running_server(tmp_path: Path, lone: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_suites_hold_for_the_examples(tmp_path: Path, lone: Path) -> None:
-    """The page's tests, in a folder of their own, pass: the scheme and the backend keep their promises."""
+def test_the_examples_pass_the_suites(tmp_path: Path, lone: Path) -> None:
+    """The page's tests, in their own folder, pass: the scheme and the backend keep their promises."""
     for name, text in files().items():
         if name.startswith("test_"):
             (tmp_path / name).write_text(text)

@@ -23,7 +23,7 @@ PAGE = page("docs/protocol.md")
 ERRORS = page("docs/errors.md")
 CODES = re.compile(r"[0-9]{3} `([a-z_]+)`")
 
-# What the page's reader has got from the admin, and the page's Python example as a last step.
+# The key that the page's reader has from the admin, and the page's Python example as a last step.
 BEFORE = """
 export CRM_SECRET_KEY="$(crm keys generate)"
 crm init --instance eu1 --tenant northwind > /dev/null

@@ -18,7 +18,7 @@ NAME = "docs/records.md"
 
 @pytest.mark.slow
 def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
-    """Every example of the page works as it stands, one after the other, against one server; so does its program."""
+    """Every example of the page works as it is, one after the other, against one server; so does its program."""
     (program,) = blocks(NAME, "python")
     (tmp_path / "transfer.py").write_text(program.text)
     (tmp_path / "two_way_sync.py").write_text(page("docs/examples/two_way_sync.py"))
@@ -36,7 +36,7 @@ def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
 
 
 def test_the_tables_are_those_of_the_record_types() -> None:
-    """What can be sorted, filtered and searched by, and every member, stand on the page."""
+    """The page names every member, and those to sort, filter and search by."""
     host = PluginHost()
     host.load_entry_points()
     text = page(NAME)

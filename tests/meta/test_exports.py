@@ -1,4 +1,4 @@
-"""The names that other people's code stands on."""
+"""The names that other people's code imports."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PACKAGES = ["crm_core.client", "crm_core.errors", "crm_core.settings", "crm_core
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_what_a_package_offers_is_there(name: str) -> None:
-    """Each name of ``__all__`` exists, stands once, in order."""
+    """Each name of ``__all__`` exists, appears once, in order."""
     package = importlib.import_module(name)
     offered = list(package.__all__)
     assert offered == sorted(set(offered))
     assert [one for one in offered if not hasattr(package, one)] == []
 
 
-def test_every_error_is_offered_and_no_code_stands_twice() -> None:
+def test_every_error_is_offered_and_no_code_is_there_twice() -> None:
     """One class per wire code; a class without a code only groups others."""
     found = {
         one.__name__: one

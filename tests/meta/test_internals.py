@@ -195,7 +195,7 @@ def test_an_internal_member_is_there(objects: dict[str, Any], where: str, name: 
 
 @pytest.mark.parametrize(("path", "name"), SUBCLASSES, ids=[name for _, name in SUBCLASSES])
 def test_each_inherited_member_is_listed(path: str, name: str) -> None:
-    """What a class of ours uses of itself without defining it comes from the library, so the list has it."""
+    """Members that our class uses without defining them come from the library, so the list has them."""
     listed = set(INTERNALS[SUBCLASSES[path, name]].split())
     tree = ast.parse((ROOT / path).read_text())
     (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]

@@ -20,7 +20,7 @@ CONSTRAINTS = [line for line in (ROOT / "constraints.txt").read_text().splitline
 FOLDERS = sorted(path.parent.name for path in (ROOT / "plugins").glob("crm_*/__init__.py"))
 
 
-def test_each_built_in_plugin_has_one_line_of_its_own() -> None:
+def test_each_built_in_plugin_has_its_own_line() -> None:
     """Every folder in plugins/ arrives through an entry point, the road a third party takes, and is checked like it."""
     points = PROJECT["project"]["entry-points"]["crm"]
     assert sorted(points.values()) == [f"{name}.hooks" for name in FOLDERS]
@@ -39,7 +39,7 @@ def test_the_built_in_plugins_load_together() -> None:
     assert "tinydb" in registry.backends
 
 
-def test_hooks_files_hold_hooks_only() -> None:
+def test_hooks_files_have_hooks_only() -> None:
     """A hooks.py is short enough to be read at a glance."""
     long = [name for name in FOLDERS if len((ROOT / "plugins" / name / "hooks.py").read_text().splitlines()) > 40]
     assert long == []

@@ -11,7 +11,7 @@ from crm_core.web.pages.routes import ROUTES
 SECTIONS_IN_BOOTSTRAP = {"branding", "features", "workspace"}  # members that are reported by these very sections
 
 
-def test_no_section_can_stand_in_for_a_member_of_bootstrap() -> None:
+def test_no_section_can_replace_a_member_of_bootstrap() -> None:
     """A section is shown under its name, so it cannot be called what bootstrap says of itself."""
     assert set(Bootstrap.__struct_fields__) - SECTIONS_IN_BOOTSTRAP <= RESERVED_PAYLOAD_TYPES
 

@@ -1,4 +1,4 @@
-"""What is handed out: the wheel and the source archive hold what they should and nothing that lies about."""
+"""The wheel and the source archive contain what they should and no stray files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARTS = ["crm_core", "plugins", "config", "docs", "tests", "pyproject.toml", "RE
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archives, made from a copy of the project in which a tenant and a secret lie about."""
+    """The archives, made from a copy of the project with a tenant and a secret in it."""
     copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for part in PARTS:
@@ -34,7 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_wheel_holds_the_packages_and_all_they_read(built: Path) -> None:
+def test_the_wheel_has_the_packages_and_all_they_read(built: Path) -> None:
     """Each file of the packages that is no cache: code, templates, static files, examples, types."""
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -49,7 +49,7 @@ def test_the_wheel_holds_the_packages_and_all_they_read(built: Path) -> None:
     assert {name for name in names if "dist-info" not in name} - wanted == set()
 
 
-def test_no_archive_holds_a_tenant_or_a_secret(built: Path) -> None:
+def test_no_archive_contains_a_tenant_or_a_secret(built: Path) -> None:
     """Nor tests in the wheel."""
     (wheel,), (source,) = built.glob("*.whl"), built.glob("*.tar.gz")
     with tarfile.open(source) as archive:

@@ -182,7 +182,7 @@ async def test_serialization_failures_are_tried_again(
 
 
 async def test_no_path_of_a_tenant_scans_a_table(postgresql: Server, tmp_path: Path) -> None:
-    """Of a tenant with 50,000 documents and a small one beside it, analyzed, with the planner as it is.
+    """Of a tenant with 50,000 documents and a small one, analyzed, with the planner as it is.
 
     The database counts no sequential scan, and a page of the small tenant looks at few of its documents. Before tables
     are analyzed, as after an import, an update looks at the keys that it changes alone.

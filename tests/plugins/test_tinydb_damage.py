@@ -162,7 +162,7 @@ def without_line_feed(data: bytes) -> bytes:
 @pytest.mark.parametrize("tail", [new_length_only, some_sectors, without_line_feed])
 @pytest.mark.parametrize("kind", ["journal", "ring"])
 async def test_unwritten_tail(tail: Callable[[bytes], bytes], kind: str, stores: list[TinyDBBackend]) -> None:
-    """A tail of a batch that a power cut kept from the disk is dropped and counted, and nothing answered is lost."""
+    """A tail of a batch that a power cut prevented is dropped and counted, and nothing answered is lost."""
     disk = FakeDisk()
     store = await filled(disk, stores)
     store.note("north", entry(90, signature_result="invalid"))

@@ -114,7 +114,7 @@ async def test_what_is_read_is_of_one_moment(
         await task
 
 
-async def test_a_reader_that_leaves_holds_no_unit_back(store: TinyDBBackend, tmp_path: Path) -> None:
+async def test_a_reader_that_leaves_delays_no_unit(store: TinyDBBackend, tmp_path: Path) -> None:
     """A unit that was queued while a copy was made is written, though the copy broke off."""
     tenant = store.open_tenants.find_open("north")
     assert tenant is not None

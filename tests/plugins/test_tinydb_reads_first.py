@@ -44,7 +44,7 @@ async def disk() -> AsyncIterator[FakeDisk]:
 
 @pytest.mark.parametrize("name", ["journal-00000001.log", "unverified.log"])
 async def test_a_torn_tail_on_a_full_disk_does_not_prevent_reads(disk: FakeDisk, name: str) -> None:
-    """What is durable is read; the tail goes with the next write that succeeds, and is then not there again."""
+    """Durable entries are read; the next write that succeeds removes the tail for good."""
     path = HOME / "north" / name
     durable = disk.read(path)
     disk.edit(path, lambda data: data + TORN)

@@ -181,7 +181,7 @@ async def test_two_hundred_streams_are_cheap_and_quick(tmp_path: Path) -> None:
         heard = await asyncio.gather(*(reader.readuntil(b"event: sync.applied") for reader, _ in opened))
         assert len(heard) == 200
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(15):  # the drain takes 20 s where something holds it up
+        async with asyncio.timeout(15):  # the drain takes 20 s if something delays it
             await asyncio.gather(*(reader.read() for reader, _ in opened))
         for _, writer in opened:
             writer.close()

@@ -47,7 +47,7 @@ async def test_users_are_made_read_and_changed(admin: httpx.AsyncClient) -> None
 
 
 async def test_an_address_with_an_internationalised_domain(live: Instance, admin: httpx.AsyncClient) -> None:
-    """It is kept as written, taken in every form of it, and signs in in each."""
+    """It is stored as written, accepted in every form of it, and signs in in each."""
     written, password = "Post@K\u00f6ln-Reisen.example", "correct horse battery"
     made = await admin.post("users", json={"email": written, "role": "agent", "password": password})
     assert (made.status_code, made.json()["email"]) == (201, written)

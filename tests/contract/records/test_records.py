@@ -43,7 +43,7 @@ async def test_a_record_lives_through_its_routes(live: Instance, api: httpx.Asyn
 
 
 async def test_an_email_with_an_internationalised_domain(api: httpx.AsyncClient) -> None:
-    """It is kept as written and found by every form of its domain; a domain that is none is refused."""
+    """It is stored as written and found by every form of its domain; a domain that is none is refused."""
     written = "post@k\u00f6ln-reisen.example"
     record = await made(api, email=written)
     assert record["email"] == written
@@ -237,7 +237,7 @@ async def test_a_key_is_its_callers_own(live: Instance, api: httpx.AsyncClient) 
     assert len(ids) == 2
 
 
-async def test_creates_at_once_stop_at_the_limit(live: Instance, api: httpx.AsyncClient) -> None:
+async def test_concurrent_creates_stop_at_the_limit(live: Instance, api: httpx.AsyncClient) -> None:
     """40 concurrent creates against a limit with 5 left: 5; updates and reads go on."""
     await live.push("features", {"plan": ALL, "limits": {"customers": 6}})
     first = await made(api)
@@ -249,7 +249,7 @@ async def test_creates_at_once_stop_at_the_limit(live: Instance, api: httpx.Asyn
 
 
 async def test_a_batch_gives_each_item_its_result(api: httpx.AsyncClient) -> None:
-    """Created, changed, refused, in order; and all or none where it is atomic."""
+    """Created, changed, refused, in order; and all or none if it is atomic."""
     await made(api, external_id="x-1")
     items: list[Any] = [{"name": "New", "external_id": "x-2"}, {"name": "B", "external_id": "x-1"}, {"name": ""}, 5]
     results = (await api.post("customers/batch", json={"items": items})).json()["results"]

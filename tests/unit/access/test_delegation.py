@@ -223,7 +223,7 @@ async def test_a_link_of_an_earlier_version_opens_no_account_with_core_keys(team
     ],
 )
 def test_a_scope_is_given_by_callers_who_have_its_core_key(scope: str, may: set[str], roles: Roles) -> None:
-    """What a token may do beyond modules, the user who gives it may do too."""
+    """A token may do nothing beyond modules that the user who creates it may not do."""
     for role in ("super_admin", "admin", "lead", "clerk"):
         if role in may:
             require_may_give(["customers:read", scope], user(role), roles)

@@ -13,7 +13,7 @@ from crm_core.plugin.storage import Unit
 from event_streams import after, record, seen
 
 
-async def test_a_client_goes_on_where_it_left_off(listening: Any, changes: Any, by_token: Any) -> None:
+async def test_a_client_continues_where_it_left_off(listening: Any, changes: Any, by_token: Any) -> None:
     """With the last id it gets each event that it missed once, in order, and then the new ones."""
     caller = await by_token("customers:read")
     async with listening(caller) as reader:

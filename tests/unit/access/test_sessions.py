@@ -23,7 +23,7 @@ async def refused(work: Any) -> bool:
     return False
 
 
-async def test_an_access_token_stands_for_its_user_as_they_are_now(access: Any) -> None:
+async def test_an_access_token_has_the_rights_of_its_user_as_they_are_now(access: Any) -> None:
     """Role and assignment are read at every request; the token is good for fifteen minutes in its own tenant."""
     stored = await access.user(role="agent")
     session = await access.sessions.open("north", stored, "api")
@@ -109,7 +109,7 @@ async def test_refresh_tokens_end_when_they_are_not_used(access: Any) -> None:
 
 @pytest.mark.parametrize("how", ["logout", "disabled", "password"])
 async def test_what_ends_a_sign_in_ends_all_its_texts(access: Any, how: str) -> None:
-    """Logout ends one sign-in, disabling and a new password all of the user's, at once and for good."""
+    """Logout ends one sign-in, disabling and a new password all of the user's, immediately and for good."""
     stored = await access.user()
     one, other = [await access.sessions.open("north", stored, "browser") for _ in range(2)]
     grant, cookie = access.sessions.grant("north", one), access.sessions.cookie("north", one)

@@ -98,7 +98,7 @@ async def test_unknown_accounts_are_throttled_alike(signs_in: Any) -> None:
 
 
 async def test_attempts_at_one_moment_do_not_slip_through(access: Any, signs_in: Any) -> None:
-    """Of thirty wrong guesses at once ten are looked at."""
+    """Of thirty concurrent wrong guesses ten are looked at."""
     await access.user()
     outcomes = await asyncio.gather(*(signs_in(password="wrong") for _ in range(30)), return_exceptions=True)
     assert [type(one).__name__ for one in outcomes].count("InvalidCredentials") == 10
@@ -185,7 +185,7 @@ async def test_success_takes_its_attempt_back(clock: Any) -> None:
     assert throttle._turns == {}
 
 
-async def test_many_good_sign_ins_of_one_account_at_once_all_succeed(access: Any, signs_in: Any) -> None:
+async def test_many_concurrent_good_sign_ins_of_one_account_all_succeed(access: Any, signs_in: Any) -> None:
     """A custom app that signs in forty times at one moment gets forty sessions."""
     await access.user()
     assert len(await asyncio.gather(*(signs_in() for _ in range(40)))) == 40
@@ -232,10 +232,10 @@ async def test_the_queue_for_passwords_is_bounded(access: Any, signs_in: Any, mo
 async def test_passwords_are_argon2id_and_their_threads_give_way() -> None:
     """Hashes name OWASP's parameters; on Linux the threads run at lower priority than the loop's."""
     passwords = Passwords()
-    kept = await passwords.hash(PASSWORD)
-    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-    assert await passwords.verify(kept, PASSWORD)
-    assert not await passwords.verify(kept, PASSWORD + "x")
+    stored = await passwords.hash(PASSWORD)
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert await passwords.verify(stored, PASSWORD)
+    assert not await passwords.verify(stored, PASSWORD + "x")
     assert not await passwords.verify(None, PASSWORD)
     assert await passwords.verify(await passwords.hash("pa\u00dfw\u00f6rter"), "pa\u00dfwo\u0308rter")
     assert not await passwords.verify("no hash", PASSWORD)

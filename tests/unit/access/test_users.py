@@ -64,7 +64,7 @@ async def test_a_user_is_the_caller_of_a_request(access: Any) -> None:
     assert (await access.user("eve@example.com")).caller("s2").name == "eve@example.com"
 
 
-async def test_every_fault_of_a_new_user_is_named_at_once(access: Any) -> None:
+async def test_every_fault_of_a_new_user_is_named_together(access: Any) -> None:
     """Form, role, assignment, password and unknown members are all reported, each with its pointer."""
     data = {
         "email": "no address",
@@ -120,7 +120,7 @@ async def test_a_merge_patch_changes_what_it_names(access: Any) -> None:
         await access.users.update("south", stored.user.id, {"role": "agent"}, None)
 
 
-async def test_if_match_holds_a_change_to_a_revision(access: Any) -> None:
+async def test_if_match_binds_a_change_to_a_revision(access: Any) -> None:
     """A change on an older revision is refused; without one, changes at one moment all go through."""
     stored = await access.user()
     with pytest.raises(RevisionMismatch):
@@ -196,8 +196,8 @@ async def test_limits_stop_creates_and_nothing_else(access: Any) -> None:
 async def test_what_a_role_or_pattern_became_stops_no_other_change(access: Any) -> None:
     """A user whose role or assignment is no longer known can be renamed; giving such a role again is refused."""
     stored = await access.user(role="agent", assignment=["deals.*"])
-    kept = {name: role for name, role in access.files.roles.roles.items() if name != "agent"}
-    access.files.roles = type(access.files.roles)(kept, access.files.roles.core_keys)
+    others = {name: role for name, role in access.files.roles.roles.items() if name != "agent"}
+    access.files.roles = type(access.files.roles)(others, access.files.roles.core_keys)
     access.files.generation = 2
     renamed = await access.users.update("north", stored.user.id, {"name": "Ada"}, None)
     assert renamed.user.role == "agent"

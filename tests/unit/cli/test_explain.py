@@ -32,7 +32,7 @@ def test_a_right_request_is_exit_code_0(crm: Crm) -> None:
     assert made.out.endswith("No check fails.\n")
 
 
-def test_json_holds_all_of_it(crm: Crm) -> None:
+def test_json_has_all_of_it(crm: Crm) -> None:
     """Programs get checks and causes with their codes."""
     document = json.loads(crm("explain", str(CAPTURES / "body-php.http"), "--at", "1790000000", "--json").out)
     assert document["refused"] is True

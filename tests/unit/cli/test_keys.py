@@ -47,7 +47,7 @@ def test_generate_prints_a_fresh_secret_that_a_roster_takes(crm: Crm, form: str,
 
 
 def test_rotate_adds_the_next_version_and_ends_the_old_one(config: Path, crm: Crm) -> None:
-    """The old key gets an end, the new one is active at once, and the rest of the file stays as it was."""
+    """The old key gets an end, the new one is active immediately, and the rest of the file stays as it was."""
     before = write(config, key(2))
     made = crm("keys", "rotate", "northwind", "--overlap", "2h")
     assert made.code == 0, made.err
@@ -72,7 +72,7 @@ def test_rotate_without_an_overlap_revokes(config: Path, crm: Crm) -> None:
 
 
 def test_rotate_refuses_while_an_overlap_is_open(config: Path, crm: Crm) -> None:
-    """Two keys that work already are one rotation that is not over; --force goes on, and puts off no end."""
+    """Two active keys are an unfinished rotation; --force adds a key and postpones no end."""
     end = moment(hours=1)
     before = write(config, key(1, not_after=end) + key(2))
     made = crm("keys", "rotate")
@@ -104,7 +104,7 @@ def test_rotate_gives_a_tenant_its_first_key(config: Path, crm: Crm) -> None:
 
 
 def test_rotate_refuses_a_secret_that_serves_already(config: Path, crm: Crm) -> None:
-    """What the server would not load is not written."""
+    """A roster that the server would not load is not written."""
     before = (config / "keys.yaml").read_bytes()
     made = crm("keys", "rotate", "--secret", SECRET)
     assert made.code == 1

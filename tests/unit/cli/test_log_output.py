@@ -29,7 +29,7 @@ except KeyError:
 """
 
 
-def test_every_line_is_one_json_object_without_traces_or_what_requests_held() -> None:
+def test_every_line_is_one_json_object_without_traces_or_data_of_requests() -> None:
     """Our events, our servers' sentences, the event loop's complaints and libraries' errors come in one form."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in done.stderr.splitlines()]

@@ -187,7 +187,7 @@ def test_an_entry_is_renamed_in_any_layout(tmp_path: Path, text: str) -> None:
 
 
 def test_a_key_is_added_before_the_comments_of_what_follows(roster: Path) -> None:
-    """A new key stands right under the last one, so no comment changes the entry it speaks of."""
+    """A new key comes right under the last one, so no comment changes the entry it speaks of."""
     add_key(roster, "northwind", version=3, secret=SECRETS[3])
     last = "        not_after: 2027-02-01T00:00:00.5+02:00\n"
     new = f"      - version: 3\n        secret: {SECRETS[3]}\n"
@@ -195,7 +195,7 @@ def test_a_key_is_added_before_the_comments_of_what_follows(roster: Path) -> Non
 
 
 def test_a_member_is_replaced_or_put_in(roster: Path) -> None:
-    """A value that stands there is replaced in its line; one that does not goes under the key's last line."""
+    """A value that exists is replaced in its line; one that does not goes under the key's last line."""
     set_member(roster, "northwind", 2, "not_before", "2026-10-01T00:00:00Z")
     assert "        not_before: 2026-10-01T00:00:00Z     # optional\n" in roster.read_text()
     set_member(roster, "northwind", 2, "revoked", "true")
@@ -226,7 +226,7 @@ def test_a_roster_that_does_not_read_is_not_edited(tmp_path: Path, text: str) ->
 
 @pytest.mark.parametrize(("before", "after"), [(0o600, 0o600), (0o604, 0o600), (0o640, 0o640), (0o666, 0o640)])
 def test_the_edited_file_is_not_for_everybody(roster: Path, before: int, after: int) -> None:
-    """The roster may hold secrets: after an edit others cannot read it, its owner and group still can, alone."""
+    """The roster may contain secrets: after an edit others cannot read it, its owner and group still can, alone."""
     roster.chmod(before)
     if os.geteuid() == 0:
         os.chown(roster, 12345, 54321)
@@ -239,7 +239,7 @@ def test_the_edited_file_is_not_for_everybody(roster: Path, before: int, after: 
 
 
 def test_a_link_stays_a_link(roster: Path) -> None:
-    """A roster that is linked into the config folder is edited where it lies."""
+    """A roster that is linked into the config folder is edited where it is."""
     link = roster.parent / "linked.yaml"
     link.symlink_to("keys.yaml")
     add_key(link, "northwind", version=3, secret=SECRETS[3])
@@ -248,7 +248,7 @@ def test_a_link_stays_a_link(roster: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_roster(roster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk is full the old roster stands, no half file next to it, and the error says what to look at."""
+    """When the disk is full the old roster stays, no half file next to it, and the error says what to look at."""
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
@@ -315,7 +315,7 @@ layouts = st.tuples(
 
 @settings(max_examples=150)
 @given(layout=layouts)
-def test_edits_hold_in_generated_layouts(tmp_path_factory: pytest.TempPathFactory, layout: tuple[object, ...]) -> None:
+def test_edits_work_in_generated_layouts(tmp_path_factory: pytest.TempPathFactory, layout: tuple[object, ...]) -> None:
     """With any indents, comments and line ends the roster that is read is the old one plus the edits."""
     top, indent, dash, flow, note, newline, ended = layout
     step, lead = " " * int(str(indent)), " " * int(str(dash))

@@ -94,7 +94,7 @@ def test_the_instances_own_secrets_are_not_needed(config: Path, crm: Crm, monkey
 
 
 def test_the_version_of_a_secret_comes_from_the_roster(config: Path, crm: Crm) -> None:
-    """A secret that the roster holds brings its version along."""
+    """A secret of the roster brings its version along."""
     made = crm("sign", "health", "--secret", "hex:" + bytes(range(1, 33)).hex())
     assert headers_of(made.out)["sync-key-version"] == "2"
 

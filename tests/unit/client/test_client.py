@@ -173,7 +173,7 @@ async def test_a_push_whose_answer_got_lost_is_done(  # noqa: PLR0917 -- fixture
 
 
 async def test_a_push_of_what_is_there_is_unchanged(receiver: Any, push: Any, planned: Any) -> None:
-    """It is an outcome of its own, without changes and without a time."""
+    """It is a separate outcome, without changes and without a time."""
     receiver.answers = [planned({**APPLIED, "status": "unchanged", "changes": [], "applied_at": None})]
     outcome = await push(version=7)
     assert (outcome.status, outcome.changes, outcome.applied_at) == ("unchanged", (), None)

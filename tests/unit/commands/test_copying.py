@@ -128,7 +128,7 @@ async def test_a_killed_end_is_finished(files: StorageBackend, tmp_path: Path) -
 
 
 async def test_other_data_is_not_replaced(files: StorageBackend, tmp_path: Path) -> None:
-    """A target with tenants of its own is refused, also one that another source began to fill."""
+    """A target that has tenants is refused, also one that another source began to fill."""
     target = await opened(sqlite.SQLiteBackend(), tmp_path / "tenants")
     await target.create("east")
     with pytest.raises(SetupError, match="sqlite has tenants that are not a copy of these"):

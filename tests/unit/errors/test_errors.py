@@ -7,7 +7,7 @@ from crm_core.errors import CrmError, Finding, SecretRequired, StaleVersion
 
 
 def wire_classes(base: type[CrmError] = CrmError) -> list[type[CrmError]]:
-    """Every class below the base that stands for one wire code."""
+    """Every class below the base that has a wire code."""
     return [one for group in base.__subclasses__() for one in group.__subclasses__()]
 
 
@@ -19,12 +19,12 @@ def test_each_wire_code_has_one_class() -> None:
 
 
 def test_an_error_without_a_sentence_still_says_what_happened() -> None:
-    """The title stands in where no detail was given."""
+    """Without a detail the title is shown."""
     assert StaleVersion().detail == "Version too old."
 
 
 def test_evidence_travels_with_the_error() -> None:
-    """What a problem shows beside its sentence is carried as a member."""
+    """Everything that a problem shows next to its sentence is a member."""
     assert StaleVersion("Too old.", current={"branding": 7}).evidence == {"current": {"branding": 7}}
 
 

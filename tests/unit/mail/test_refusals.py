@@ -267,7 +267,7 @@ async def test_a_name_server_that_is_away_may_come_back(
 
 
 async def test_sending_again_ends(serve: Serve, inbox: Inbox) -> None:
-    """After the last wait the failure stands, and a rejection that waiting does not change ends it earlier."""
+    """After the last wait the failure is final, and a rejection that waiting does not change ends it earlier."""
     server = await serve("none")
     message = to_message(delivery_test(BRAND, "Jana"), BRAND, server, to="j@northwind.example", at=datetime.now(UTC))
     for replies, left in ((["450 4.2.0 Greylisted"] * 5, 3), (["550 5.1.1 Unknown", "250 OK"], 1)):

@@ -11,7 +11,7 @@ GOOD = {"tenant": "northwind", "type": "features", "version": 12, "data": {}}
 
 
 def refused(body: Any) -> dict[str, str]:
-    """What is wrong with a body: pointer to code."""
+    """The errors of a body: pointer to code."""
     with pytest.raises(InvalidEnvelope) as caught:
         read_envelope(body)
     return {finding.pointer: finding.code for finding in caught.value.errors}
@@ -61,7 +61,7 @@ def test_each_required_member_is_missed(name: str) -> None:
     ],
 )
 def test_a_member_of_the_wrong_form_is_named(name: str, value: Any) -> None:
-    """Types are never coerced and ranges hold."""
+    """Types are never coerced and ranges are checked."""
     assert refused({**GOOD, name: value}) == {f"/{name}": "invalid_value"}
 
 

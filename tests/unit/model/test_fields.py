@@ -40,7 +40,7 @@ def test_good_data_becomes_the_type() -> None:
     assert value == Outer(name="n", inner=Inner(size=1))
 
 
-def test_every_error_is_found_at_once() -> None:
+def test_every_error_is_found_in_one_pass() -> None:
     """Errors of every kind and depth are all reported, each at its own pointer."""
     data = {
         "kind": "c",
@@ -77,7 +77,7 @@ def test_nothing_is_coerced(size: object) -> None:
 
 
 def test_pointers_begin_where_the_caller_says() -> None:
-    """The prefix stands before every pointer."""
+    """The prefix comes before every pointer."""
     assert convert({}, Outer, pointer="/data")[1][0].pointer == "/data/name"
 
 
@@ -139,7 +139,7 @@ def test_redacting_keeps_all_but_the_secret() -> None:
 
 
 @pytest.mark.parametrize("text", ["a\n", "a\r\nb", "\x00", "", "x" * 201])
-def test_lines_hold_no_line_ends_and_fit(text: str) -> None:
+def test_lines_have_no_line_ends_and_fit(text: str) -> None:
     """A final newline does not slip through either."""
     assert convert(text, Line)[1]
 

@@ -77,7 +77,7 @@ def test_no_method_that_changes_is_left() -> None:
 
 
 def test_it_is_json_to_every_reader() -> None:
-    """Plugins may ask for dicts and lists, encode, convert and compare."""
+    """Plugins may test for dicts and lists, encode, convert and compare."""
     value = frozen(PLAIN)
     assert isinstance(value, dict)
     assert isinstance(value["links"], list)

@@ -25,7 +25,7 @@ def made(**members: object) -> LogEntry:
     return msgspec.convert({**reported, **members}, LogEntry)
 
 
-def test_the_first_link_stands_on_sixty_four_zeros() -> None:
+def test_the_first_link_follows_sixty_four_zeros() -> None:
     """A chain begins at seq 1 with the genesis hash before it."""
     first = link(made(), Head())
     assert (first.seq, first.prev_hash) == (1, GENESIS)

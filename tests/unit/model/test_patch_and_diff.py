@@ -40,7 +40,7 @@ VALUES = st.recursive(
         ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
     ],
 )
-def test_the_examples_of_the_rfc_hold(target: Any, patch: Any, merged: Any) -> None:
+def test_the_examples_of_the_rfc_pass(target: Any, patch: Any, merged: Any) -> None:
     """Each test case of RFC 7396, appendix A, gives the result printed there."""
     assert merge_patch(target, patch) == merged
 
@@ -60,7 +60,7 @@ def test_equal_values_have_no_differences(value: Any) -> None:
 
 
 @given(VALUES, VALUES)
-def test_each_difference_stands_where_it_says(before: Any, after: Any) -> None:
+def test_each_difference_is_where_it_says(before: Any, after: Any) -> None:
     """Following a pointer on both sides leads to the two values that the row shows."""
     for change in differences(before, after):
         assert not same(change.before, change.after)

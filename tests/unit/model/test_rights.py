@@ -50,7 +50,7 @@ def reasons(modules: TenantModules) -> dict[str, str | None]:
     return {name: state.reason for name, state in modules.states.items()}
 
 
-def test_without_a_plan_the_default_plan_holds() -> None:
+def test_without_a_plan_the_default_plan_applies() -> None:
     """A tenant no one pushed to has what the catalog gives."""
     assert reasons(derive_modules(CATALOG, Entitlements())) == {
         "customers": None,
@@ -100,7 +100,7 @@ def test_no_push_grants_or_takes_what_the_policy_blocks(
 
 
 def test_titles_icons_and_order_follow_the_push() -> None:
-    """What a push says of a module shows; the menu is in its order."""
+    """A pushed title and icon of a module show; the menu is in the pushed order."""
     modules = derive_modules(
         CATALOG, Entitlements(modules={"tasks": ModuleChoice(title="To do", icon="check", order=0)})
     )
@@ -123,7 +123,7 @@ def test_expanding_is_matching_key_by_key(patterns: list[str], keys: frozenset[s
 def test_no_one_has_more_than_the_tenant(
     role: str, allowed: frozenset[str], overlay: RoleOverlay, assignment: list[str] | None
 ) -> None:
-    """Rights lie within what is allowed and the core's keys; denials and assignment only ever take."""
+    """Rights are within what is allowed and the core's keys; denials and assignment only ever remove some."""
     overlays = {role: overlay} if role != "super_admin" else {}
     keys = user_keys(role, roles=ROLES, allowed=allowed, overlays=overlays, assignment=assignment)
     assert keys <= allowed | CORE

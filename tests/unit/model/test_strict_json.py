@@ -24,7 +24,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_plain_json_comes_through_unchanged(value: Any) -> None:
-    """What the standard library writes, escaped or not, is read back equal."""
+    """Texts that the standard library writes, escaped or not, are read back equal."""
     assert loads(json.dumps(value).encode()) == value
     assert loads(json.dumps(value, ensure_ascii=False).encode()) == value
 
@@ -95,7 +95,7 @@ def test_what_parsers_read_differently_is_refused_with_a_reason(raw: bytes, word
     ids=["escaped backslash", "surrogate pair", "308 digits", "309 digits with a sign"],
 )
 def test_what_only_looks_wrong_is_taken(raw: bytes, value: Any) -> None:
-    """An escaped backslash before u0000, a whole pair and a number a double can hold are fine."""
+    """An escaped backslash before u0000, a whole pair and a number that fits a double are fine."""
     assert loads(raw) == value
 
 

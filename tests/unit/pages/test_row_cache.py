@@ -30,7 +30,7 @@ def customer(number: int, notes: str) -> Document:
 
 
 def test_the_bytes_of_all_cached_rows_are_limited() -> None:
-    """Rows of ordinary records are cached; those of long ones look the same each time, and none of them is held."""
+    """Rows of ordinary records are cached; those of long ones look the same each time, and none of them is cached."""
     rows, cached = rows_of(Renderer("/static"))
 
     async def shown(notes: str) -> list[str]:

@@ -125,7 +125,7 @@ def test_a_stale_version_is_sent_again_with_min_version() -> None:
 
 
 def test_a_limited_attempt_shows_no_check_as_passed() -> None:
-    """Past the limit of its source an attempt stands for several, which may have failed at different checks."""
+    """Past the limit of its source an attempt counts for several, which may have failed at different checks."""
     words = {check.mark.text for check in checks_of(entry(error_code="rate_limited", seq=None), "eu1")}
     assert words == {"Not reached"}
 

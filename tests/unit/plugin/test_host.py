@@ -70,7 +70,7 @@ def test_a_lone_file_is_loaded_as_it_is_now(tmp_path: Path, monkeypatch: pytest.
         assert [each for _, each in host.call("crm_register_record_types", list)] == [word]
 
 
-def test_tests_beside_a_lone_file_are_no_plugins(tmp_path: Path) -> None:
+def test_tests_next_to_a_lone_file_are_no_plugins(tmp_path: Path) -> None:
     """A plugin's own tests in its folder are not imported; they would stop the start as plugins without hooks."""
     for name in ("test_visits.py", "conftest.py"):
         (tmp_path / name).write_text("raise RuntimeError")
@@ -83,7 +83,7 @@ def test_tests_beside_a_lone_file_are_no_plugins(tmp_path: Path) -> None:
 
 
 def test_a_plugin_that_raises_at_import_is_named_and_stops_no_other(tmp_path: Path) -> None:
-    """Its error is kept for the operator; the next plugin loads."""
+    """Its error is recorded for the operator; the next plugin loads."""
     (tmp_path / "a_bad.py").write_text("raise RuntimeError('no licence')")
     (tmp_path / "b_good.py").write_text(
         "from crm_core.plugin import hookimpl\n@hookimpl\ndef crm_register_record_types():\n    return []\n"
@@ -120,7 +120,7 @@ def test_an_async_hook_is_refused() -> None:
 
 
 def test_wrong_arguments_are_refused() -> None:
-    """A hook that asks for an argument the page does not give is named."""
+    """A hook with an argument that the page does not list is named."""
 
     @hookimpl
     def crm_module_policy(modules: object) -> list[str]:

@@ -94,7 +94,7 @@ def test_values_are_indexed_so_that_they_sort(name: str, value: Any, indexed: An
     ],
 )
 def test_a_filter_is_read_by_the_members_type(name: str, text: str, sought: Any) -> None:
-    """What the query says becomes what the index holds; nothing at all asks for null."""
+    """The text of a query becomes the value of the index; an empty text means null."""
     found = type_of().member(name).sought(text)
     assert (found, type(found)) == (sought, type(sought))
 

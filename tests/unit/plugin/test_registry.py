@@ -39,7 +39,7 @@ def record_type(name: str) -> RecordType:
 
 
 def registry(**plugins: tuple[str, Any]) -> Registry:
-    """What a host with these plugins, each of one hook and its answer, builds."""
+    """The registry that a host builds of these plugins, each of one hook and its answer."""
     host = PluginHost()
     for name, (hook, answer) in plugins.items():
 

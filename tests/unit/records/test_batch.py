@@ -98,7 +98,7 @@ async def test_an_atomic_batch_is_refused_for_one_old_revision(world: World) -> 
 
 
 async def test_an_atomic_batch_is_all_or_nothing(world: World) -> None:
-    """All that is wrong with all items comes at once, and nothing is written."""
+    """Every error of every item is in one answer, and nothing is written."""
     with pytest.raises(InvalidRecord) as refused:
         await run(world, {"items": [{"name": ""}, {"name": "A"}, {"name": 5, "email": "no"}]}, atomic=True)
     assert [f.pointer for f in refused.value.errors] == ["/items/0/name", "/items/2/name", "/items/2/email"]
@@ -112,7 +112,7 @@ async def test_an_atomic_batch_is_all_or_nothing(world: World) -> None:
      ({"items": [{"name": "A"}] * 501}, "/items")],
 )  # fmt: skip
 async def test_what_is_no_batch_is_refused(world: World, data: Any, pointer: str) -> None:
-    """Up to 500 items under `items`, and nothing beside them."""
+    """Up to 500 items under `items`, and nothing else."""
     with pytest.raises(InvalidRecord) as refused:
         await run(world, data)
     assert [finding.pointer for finding in refused.value.errors] == [pointer]
@@ -144,7 +144,7 @@ async def test_a_batch_fills_what_the_limit_leaves(world: World) -> None:
     assert results[2]["problem"]["code"] == "limit_reached"
 
 
-async def test_batches_at_once_never_pass_a_limit(world: World) -> None:
+async def test_concurrent_batches_never_pass_a_limit(world: World) -> None:
     """Ten batches of five against twelve places: twelve records."""
     await world.features({**EVERYTHING, "limits": {"customers": 12}})
     items = {"items": [{"name": "A"}] * 5}
@@ -153,7 +153,7 @@ async def test_batches_at_once_never_pass_a_limit(world: World) -> None:
     assert len(await world.ids()) == 12
 
 
-async def test_batches_at_once_on_the_same_records_lose_nothing(world: World) -> None:
+async def test_concurrent_batches_on_the_same_records_lose_nothing(world: World) -> None:
     """Each ends up created once, and every change lands."""
     items = [[{"name": "A", "external_id": f"x-{n}", "custom": {f"b{b}": b}} for n in range(10)] for b in range(5)]
     await asyncio.gather(*(run(world, {"items": each}) for each in items))

@@ -82,7 +82,7 @@ async def test_a_repeat_of_an_idempotent_request_creates_nothing(world: World) -
 
 
 async def test_rights_and_conditions(world: World) -> None:
-    """It needs its own scope, If-Match holds as for a change, and neither suspension nor a missing module stops it."""
+    """It needs its own scope, If-Match works as for a change, and neither suspension nor a missing module stops it."""
     made = await world.create()
     with pytest.raises(InsufficientScope):
         await erase(world, made["id"], caller=msgspec.structs.replace(ERASER, scopes=SCOPES))

@@ -39,7 +39,7 @@ async def sheet(world: World, **parameters: str) -> list[dict[str, Any]]:
     ],
 )
 def test_a_cell_is_shown_and_never_run(value: Any, shown: str) -> None:
-    """What a spreadsheet would take for a formula begins with an apostrophe; numbers stay numbers."""
+    """Texts that a spreadsheet would run as a formula begin with an apostrophe; numbers stay numbers."""
     assert cell(value) == shown
 
 

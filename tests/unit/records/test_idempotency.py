@@ -154,7 +154,7 @@ async def test_a_restore_is_made_once(world: World) -> None:
         await restore("stale", '"4"')
 
 
-async def test_a_failure_of_ours_is_not_kept(world: World) -> None:
+async def test_an_internal_failure_is_not_cached(world: World) -> None:
     """After a 5xx the same request may come again and is done."""
     commit = world.backend.commit
 

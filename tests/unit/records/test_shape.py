@@ -33,7 +33,7 @@ class Writing(RecordType):
 
 
 def test_a_check_changes_nothing_that_is_stored() -> None:
-    """It has a record of its own: nothing gets past the schema by it."""
+    """It has its own record: nothing gets past the schema by it."""
     data: dict[str, Any] = {"name": "A", "tags": ["t"], "custom": {"c": "d"}}
     judged = Shape(Writing(), "lone").validate(data)
     assert judged.content is not None

@@ -217,7 +217,7 @@ async def test_values_that_are_older_than_the_rule_stay(tmp_path: Path, registry
     await world.backend.close()
 
 
-async def test_a_restored_backup_holds_its_values(tmp_path: Path, invoices: World) -> None:
+async def test_a_restored_backup_reserves_its_values(tmp_path: Path, invoices: World) -> None:
     """A tenant that was made from a backup refuses the values of its records."""
     await create(invoices, number="R-1")
     await invoices.backend.backup("north", tmp_path / "north.backup")

@@ -218,7 +218,7 @@ async def test_put_refuses_another_external_id(world: World) -> None:
         assert pointers(refused) == {"/external_id": "invalid_value"}
 
 
-async def test_twenty_puts_at_once_make_one_record(world: World) -> None:
+async def test_twenty_concurrent_puts_make_one_record(world: World) -> None:
     """Those who lose the race update the winner's record."""
     answers = await asyncio.gather(*(put(world, "crm-77", {"name": f"n{n}"}) for n in range(20)))
     assert sorted(status for status, _ in answers) == [200] * 19 + [201]
@@ -238,7 +238,7 @@ async def test_an_external_id_is_had_once(world: World) -> None:
     assert (await update(world, other["id"], {"external_id": "x-1"}))["external_id"] == "x-1"
 
 
-async def test_updates_at_once_lose_nothing(world: World) -> None:
+async def test_concurrent_updates_lose_nothing(world: World) -> None:
     """Without If-Match each patch lands on what the others left."""
     made = await world.create()
     await asyncio.gather(*(update(world, made["id"], {"custom": {f"k{n}": n}}) for n in range(30)))
@@ -247,7 +247,7 @@ async def test_updates_at_once_lose_nothing(world: World) -> None:
     assert read(read_back)["revision"] == 31
 
 
-async def test_creates_at_once_never_pass_a_limit(world: World) -> None:
+async def test_concurrent_creates_never_pass_a_limit(world: World) -> None:
     """40 creates against 5 places: 5 get through, and updates go on."""
     await world.features({**EVERYTHING, "limits": {"customers": 6}})
     first = await world.create()

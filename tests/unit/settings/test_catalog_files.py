@@ -51,7 +51,7 @@ def test_another_ending_is_refused(tmp_path: Path, both: bool) -> None:
 
 
 def test_the_built_in_catalog(tmp_path: Path) -> None:
-    """Without a file the documented catalog, plan and policy hold."""
+    """Without a file the documented catalog, plan and policy apply."""
     catalog = load_catalog(tmp_path / "modules.yaml", record_types=())
     assert list(catalog.modules) == ["customers", "deals", "tasks", "reports", "website", "landing_pages"]
     assert catalog.modules["deals"].requires == ("customers",)

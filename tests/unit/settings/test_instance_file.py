@@ -143,7 +143,7 @@ def test_options_of_plugins(instance: Any) -> None:
 
 
 def test_mistakes_in_options(instance: Any, problems: Any) -> None:
-    """Unknown members and bad types of all options are reported at once, each at its own place."""
+    """Unknown members and bad types of all options are reported together, each at its own place."""
     settings = instance(LEAST + "lamp: {watts: [25, lots], dimned: true}\nlmap: {}\n")
     reported = problems(read_options, settings, {"lamp": Lamp})
     assert [line.split(": ")[0] for line in reported] == [
@@ -179,7 +179,7 @@ def test_instances(write: Any, tmp_path: Path) -> None:
 
 
 def test_a_required_member_written_wrongly_is_reported_as_the_slip(write: Any, problems: Any) -> None:
-    """Also where members of plugins may stand, which no one here knows."""
+    """Also where members of unknown plugins may be."""
     reported = problems(load_instance, write("instance.yaml", "instance: eu1\nsecret_kee: env:S\n"), environ={})
     assert reported == ["instance.yaml:2:1: unknown member `secret_kee`; did you mean `secret_key`?"]
 

@@ -55,7 +55,7 @@ def test_an_edit_comes_into_force(configure: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(10)
-def test_a_pipe_in_a_files_place_does_not_hold_the_others_up(configure: Any, tmp_path: Path) -> None:
+def test_a_pipe_in_a_files_place_does_not_block_the_others(configure: Any, tmp_path: Path) -> None:
     """A named pipe, which no one may ever write to, is reported as a mistake, and the next good edit loads."""
     keys = tmp_path / "keys.yaml"
     keys.write_text(GOOD)
@@ -140,7 +140,7 @@ def test_start_reports_all_files(configure: Any, tmp_path: Path) -> None:
 
 
 async def test_run_polls_and_hurries(configure: Any, tmp_path: Path) -> None:
-    """The running poll reports an edit, loads at once when hurried, and ends with the stop event."""
+    """The running poll reports an edit, loads immediately when hurried, and ends with the stop event."""
     configuration = configure()
     stop, reported = asyncio.Event(), asyncio.Event()
     running = asyncio.create_task(configuration.run(stop, changed=reported.set, seconds=0.01))
@@ -172,7 +172,7 @@ def test_the_examples_are_equal_and_load(tmp_path: Path) -> None:
 
 
 def test_commented_lines_of_the_examples_load(tmp_path: Path) -> None:
-    """What the examples offer in comments loads when the comment signs are taken away."""
+    """The settings that the examples offer in comments load when the comment signs are removed."""
     keys = example("keys.yaml")
     offered = [line[2:] for line in keys.splitlines() if line.startswith(("# tenants:", "#   northwind", "#     "))]
     (tmp_path / "keys.yaml").write_text("\n".join(offered))

@@ -44,7 +44,7 @@ def logged(*findings: Finding) -> list[tuple[str, str, str]]:
     return [(one.pointer, one.code, one.message) for one in found]
 
 
-def test_the_first_twenty_are_kept_and_long_texts_are_cut() -> None:
+def test_the_first_twenty_are_logged_and_long_texts_are_cut() -> None:
     """Twenty findings, each text of at most 300 characters."""
     many = [Finding(f"/data/plain/{n}" + "p" * 400, "c" * 400, "m" * 400) for n in range(25)]
     found = logged(*many)

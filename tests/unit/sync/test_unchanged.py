@@ -1,4 +1,4 @@
-"""What a store remembers of pushes, and of those that change nothing."""
+"""The traces that pushes leave in a store, and those of pushes that change nothing."""
 
 from __future__ import annotations
 

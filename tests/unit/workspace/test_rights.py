@@ -67,7 +67,7 @@ CALLERS = st.one_of(
 )
 
 
-def holds(at: Workspace, caller: Caller, key: str) -> bool:
+def has_right(at: Workspace, caller: Caller, key: str) -> bool:
     """The rule of the contract for one key, said again and without the sets that the product works with."""
     module, _, action = key.partition(".")
     if key not in at.modules.allowed:
@@ -92,12 +92,12 @@ def holds(at: Workspace, caller: Caller, key: str) -> bool:
 def test_the_sets_agree_with_the_rule_for_one_key(entitlements: Entitlements, caller: Caller, key: str) -> None:
     """For any plan, overrides, overlay, role, assignment and scopes, a caller has exactly the keys of the rule."""
     at = workspace(entitlements)
-    assert (key in keys_of(at, caller)) is holds(at, caller, key)
+    assert (key in keys_of(at, caller)) is has_right(at, caller, key)
     assert keys_of(at, caller) is keys_of(at, caller)
 
 
 @given(ENTITLEMENTS, CALLERS, st.sampled_from(KEYS))
-def test_a_key_is_refused_exactly_where_it_is_not_held(entitlements: Entitlements, caller: Caller, key: str) -> None:
+def test_a_key_is_refused_exactly_if_the_caller_lacks_it(entitlements: Entitlements, caller: Caller, key: str) -> None:
     """The guard lets through what the caller has and nothing else, and names the first reason in order."""
     at = workspace(entitlements)
     module = key.partition(".")[0]
@@ -106,7 +106,7 @@ def test_a_key_is_refused_exactly_where_it_is_not_held(entitlements: Entitlement
         refusal: type[AccessError] | None = None
     except AccessError as error:
         refusal = type(error)
-    assert (refusal is None) is holds(at, caller, key)
+    assert (refusal is None) is has_right(at, caller, key)
     if refusal is ModuleUnavailable:
         assert at.modules.states[module].state == "unavailable"
     if refusal is FeatureUnavailable:
@@ -120,7 +120,7 @@ def test_a_key_is_refused_exactly_where_it_is_not_held(entitlements: Entitlement
 
 
 def test_the_refusals_come_in_their_order() -> None:
-    """Where several hold, scope comes before module, feature, person and subscription."""
+    """If several apply, scope comes before module, feature, person and subscription."""
     suspended = Subscription("suspended")
     nothing = workspace(Entitlements(plan=plan("customers.view"), subscription=suspended))
     lacking = [
@@ -166,7 +166,7 @@ def test_the_cores_own_keys_come_from_roles_alone() -> None:
     require_scope(at, token("sync:read"), scope="sync:read", key="sync.view")
 
 
-def test_what_is_kept_for_callers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_rights_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many assignments come by, a workspace remembers only so many."""
     monkeypatch.setattr(rights, "_MOST_CACHED", 8)
     at = workspace(Entitlements())

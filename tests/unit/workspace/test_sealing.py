@@ -40,7 +40,7 @@ def test_keys_rotate() -> None:
 
 @pytest.mark.parametrize("sealed", ["", ".", "abc", "abc.def", "é.ü", "AAAAAAAAAAAAAAAAAAAAAA==.gAAAAA"])
 def test_a_damaged_value_is_reported_cleanly(sealed: str) -> None:
-    """No other exception, regardless of what stands there."""
+    """No other exception, regardless of the stored text."""
     with pytest.raises(InternalError):
         Sealer([NEW]).open("mail", sealed)
 

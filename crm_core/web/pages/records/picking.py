@@ -50,7 +50,7 @@ class Matches(msgspec.Struct, frozen=True):
 
 
 class Picks(NamedTuple):
-    """A sent form whose pickers hold values.
+    """A sent form whose pickers have values.
 
     ``texts``: what was typed and not chosen, by member. ``questions``: its matches. ``searches``: whether the form was
     sent to search, to choose, or to add or remove a row, not to save.

@@ -17,7 +17,7 @@ from crm_core.web.pages.records.list_columns import css_of
 _FOLDED: Final = "p1"
 """The class of columns that narrow screens fold under the name."""
 _LONGEST: Final = 16 * 1024
-"""Bytes of a record whose row is cached: the cache counts rows, and each holds its record as the store sent it."""
+"""Bytes of a record whose row is cached: the cache counts rows, and each has its record as the store sent it."""
 
 
 References = tuple[tuple[str, str], ...]
