@@ -48,7 +48,7 @@ def test_the_day_comes_first(sit: Sit, day: None) -> None:
     assert "Sync:" in desk.go("/").text()
     agent = sit(People.viewer)
     assert "Sync:" not in agent.go("/").text()
-    expect(agent.page.locator("[data-live=sales-1]")).to_contain_text("No open deals are yours")
+    expect(agent.page.locator("[data-live=sales-1]")).to_contain_text("You have no open deals")
 
 
 def test_changes_are_grouped_by_who_made_them(sit: Sit, day: None) -> None:

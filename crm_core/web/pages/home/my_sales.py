@@ -90,7 +90,7 @@ class SalesDay:
         return MySales(
             title=context.title_of(self._type),
             my_open=gettext("My open {records}", records=noun(context.title_of(self._type))),
-            none_open=gettext("No open {records} are yours", records=noun(context.title_of(self._type))),
+            none_open=gettext("You have no open {records}", records=noun(context.title_of(self._type))),
             open=formats.number(len(mine)),
             open_sums=open_sums,
             open_text=" · ".join((counted(context, self._type, len(mine)), *open_sums)),

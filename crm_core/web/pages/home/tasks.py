@@ -148,7 +148,7 @@ class MyTasks:
     def _sub(self, overdue: int, due: int, later: int, waiting: int) -> str:
         """The counts in one line; a sentence if nothing is due."""
         if not waiting:
-            return gettext("No open {records} are yours.", records=noun(self._context.title_of(self._type)))
+            return gettext("You have no open {records}.", records=noun(self._context.title_of(self._type)))
         return ", ".join(filter(None, (due_text(self._context, overdue, due), self._soon(later))))
 
     def _soon(self, count: int) -> str:
