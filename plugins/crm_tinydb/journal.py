@@ -17,6 +17,7 @@ KIND = "journal"
 PROBE = "probe.new"  # written and removed to test for free space
 PROBE_BYTES = 1 << 16
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+LACKING = "the journal lacks answered changes"
 
 
 def journal_name(generation: int) -> str:
@@ -54,9 +55,10 @@ class Journal:
             write_all(self.disk, self._handle, data)
         except Exception as error:  # after any failure the lines are removed
             self._suspect |= not isinstance(error, OSError) or error.errno not in NO_SPACE
-            # Refused lines must not reappear after a restart. This is best effort; repair() makes it certain.
+            # Refused lines must not reappear after a restart. If this fails too, repair() makes it certain.
             with contextlib.suppress(OSError):
                 self.disk.truncate(self._handle, self.length)
+                self.disk.sync(self._handle)
             raise
         self.length += len(data)
 
@@ -64,30 +66,44 @@ class Journal:
         """Cut the file to its durable part, and test that it can grow again. Raises OSError.
 
         If space was lacking, the durable part is intact and the rest is cut off. After any other failure the cached
-        pages cannot be trusted, so the durable part is copied to a new file.
+        pages cannot be trusted, so the durable part is checked and copied to a new file.
         """
         self.close()
         after = self.path.with_name(journal_name(self.generation + 1))
         if self.disk.exists(after):  # left by a failed rotation
             self.disk.remove(after)
+        self.disk.sync_folder(self.path.parent)  # or a power cut brings it back, and it does not follow later units
         probe(self.disk, self.path.with_name(PROBE))
         if self._suspect:
             write_file(self.disk, self.path, self._durable())
         else:
-            handle = self.disk.open(self.path)
-            try:
-                self.disk.truncate(handle, self.length)
-                self.disk.sync(handle)
-            finally:
-                self.disk.close(handle)
-        if self.disk.size(self.path) != self.length:
-            raise OSError(errno.EIO, "the journal is shorter than its durable part")
+            self._cut()
         self._suspect = False
+
+    def _cut(self) -> None:
+        if self.disk.size(self.path) < self.length:  # to truncate a shorter file would fill it with zeros
+            raise OSError(errno.EIO, LACKING)
+        handle = self.disk.open(self.path)
+        try:
+            self.disk.truncate(handle, self.length)
+            self.disk.sync(handle)
+        finally:
+            self.disk.close(handle)
 
     def _durable(self) -> bytes:
         """The durable part. That of a journal without lines is known: a full disk may have prevented its file."""
         header = header_line(KIND, self.generation, self.base)
-        return header if self.length == len(header) else self.disk.read(self.path)[: self.length]
+        if self.length == len(header):
+            return header
+        data = self.disk.read(self.path)[: self.length]
+        try:
+            found, start = read_header(data, KIND)
+            ends = [start, *(end for _, end in read_lines(data, start))]
+        except Damaged as error:
+            raise OSError(errno.EIO, LACKING) from error
+        if (found.generation, found.base, ends[-1]) != (self.generation, self.base, self.length):
+            raise OSError(errno.EIO, LACKING)
+        return data
 
     def close(self) -> None:
         """Close the file."""
