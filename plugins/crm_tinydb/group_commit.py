@@ -82,6 +82,7 @@ class GroupCommit:
         self._waiters: list[asyncio.Future[None]] = []
         self._paused = asyncio.Lock()
         self._probe: asyncio.Task[None] | None = None
+        self._stopped = False
 
     @property
     def queued(self) -> bool:
@@ -190,7 +191,7 @@ class GroupCommit:
             if not each.answer.done():
                 each.answer.set_exception(refusal(error))
                 each.answer.exception()  # retrieved, or asyncio logs it if the caller was cancelled
-        if self._probe is None:
+        if self._probe is None and not self._stopped:
             self._probe = asyncio.create_task(self._keep_probing())
         self._batch_ended()
 
@@ -198,14 +199,14 @@ class GroupCommit:
         try:
             while self.failure is not None:
                 await asyncio.sleep(PROBE_EVERY)
-                await self.recover()
+                await asyncio.shield(asyncio.create_task(self.recover()))  # a cancelled one would leave its thread
         finally:
             self._probe = None
 
     async def recover(self) -> None:
         """Try to write again; ``failure`` has the result."""
         async with self.paused():
-            if self.failure is not None and self.journal is not None:
+            if self.failure is not None and self.journal is not None and not self._stopped:
                 try:
                     await self._workers.run(self.journal.repair)
                 except OSError as error:
@@ -214,7 +215,11 @@ class GroupCommit:
                     self.failure = None
 
     def stop(self) -> None:
-        """Stop probing."""
+        """Stop probing for good: a repair after the tenant is closed would change files that another object uses.
+
+        One that has begun is over when ``paused`` begins.
+        """
+        self._stopped = True
         if self._probe is not None:
             self._probe.cancel()
 

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -122,3 +123,64 @@ async def test_a_journal_that_lost_answered_units_is_not_written_to(tmp_path: Pa
     await store.restore("south", tmp_path / "copy")
     assert (await store.view("south", None)).seq == 3
     await store.close()
+
+
+class GatedDisk(FakeDisk):
+    """A disk whose writes wait at a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Event()
+        self.gate.set()
+
+    def write(self, handle: int, data: bytes) -> int:
+        assert self.gate.wait(10)
+        return super().write(handle, data)
+
+
+async def test_a_closed_tenant_repairs_nothing(stores: list[TinyDBBackend], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that fails while its tenant closes starts no probe, which would cut the journal of the next one."""
+    monkeypatch.setattr("crm_tinydb.group_commit.PROBE_EVERY", 0.01)
+    disk = with_folders(GatedDisk())
+    store = await open_store(disk)
+    stores.append(store)
+    for name in ("north", "east"):
+        await store.create(name)
+    await store.commit("north", unit(1))
+    disk.gate.clear()
+    late = asyncio.create_task(store.commit("north", unit(2)))
+    await asyncio.sleep(0.01)
+    moving = asyncio.create_task(store.rename("north", "away"))
+    await asyncio.sleep(0.01)
+    disk.fail("write", errno.ENOSPC)
+    disk.gate.set()
+    with pytest.raises(StorageFull):
+        await late
+    await moving
+    await store.rename("east", "north")
+    for number in range(1, 8):
+        assert isinstance(await store.commit("north", unit(number)), Committed)
+    await asyncio.sleep(0.2)
+    after = await opened(disk.power_cut("all"), stores)
+    assert ((await after.state("north")).mode, (await after.view("north", None)).seq) == ("ok", 7)
+
+
+async def test_a_tenant_closes_after_its_repair(stores: list[TinyDBBackend], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder does not move while a thread repairs the journal in it."""
+    monkeypatch.setattr("crm_tinydb.group_commit.PROBE_EVERY", 0.01)
+    disk = with_folders(GatedDisk())
+    store = await open_store(disk)
+    stores.append(store)
+    await store.create("north")
+    disk.fail("write", errno.ENOSPC)
+    with pytest.raises(StorageFull):
+        await store.commit("north", unit(1))
+    disk.gate.clear()
+    await asyncio.sleep(0.1)
+    assert disk.exists(NORTH / "probe.new")
+    moving = asyncio.create_task(store.rename("north", "east"))
+    await asyncio.sleep(0.1)
+    assert not moving.done()
+    disk.gate.set()
+    await moving
+    assert isinstance(await store.commit("east", unit(1)), Committed)
