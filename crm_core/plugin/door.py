@@ -113,6 +113,15 @@ def _is_uninterrupted() -> bool:
     return isinstance(taken_by, asyncio.AbstractEventLoop) or threading.current_thread() is not threading.main_thread()
 
 
+def said(error: BaseException) -> str:
+    """The type and the words of an error of a plugin, cut. Even the words may raise, or be no text that can be sent."""
+    try:
+        words = str(error)[:MOST_TEXT].encode(errors="backslashreplace").decode()
+    except Exception:  # noqa: BLE001 -- foreign code; the type says enough
+        words = ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
 def each(value: Any, expected: type[T]) -> list[T]:
     """Every item of an iterable, each of a type."""
     return [exactly(item, expected) for item in value]

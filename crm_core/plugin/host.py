@@ -8,7 +8,6 @@ takes no part. Nothing here knows what the hooks return: that is the registry.
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
@@ -22,7 +21,8 @@ import msgspec
 import pluggy
 
 from crm_core.plugin import specs
-from crm_core.plugin.door import Check, Door, OnFailure
+from crm_core.plugin.door import Check, Door, OnFailure, said
+from crm_core.plugin.hook_functions import hook_functions, problem_of
 
 T = TypeVar("T")
 State = Literal["active", "disabled", "broken"]
@@ -87,19 +87,16 @@ class PluginHost:
         if name in self._plugins:
             self._break(name, version, "another plugin has this name; rename one or disable it")
             return
-        hooks = dict(_implementations(module))
-        error = next((problem for hook, function in hooks.items() if (problem := _unfit(hook, function))), None)
+        hooks = tuple(hook_functions(module))
+        error = next((problem for one in hooks if (problem := problem_of(one))), None)
         if error is None and not hooks:
             error = "it implements no hook; mark its hook functions with crm_core.plugin.hookimpl"
-        if error is None:
-            try:
-                self._manager.register(module, name)
-            except (pluggy.PluginValidationError, ValueError) as refused:
-                error = str(refused).splitlines()[-1]
+        names = {one.hook for one in hooks}
+        error = error or self._refused(module, name, names)
         if error is not None:
             self._break(name, version, error)
             return
-        self._plugins[name] = Plugin(name, version, "active", hooks=tuple(sorted(hooks)))
+        self._plugins[name] = Plugin(name, version, "active", hooks=tuple(sorted(names)))
         if file := getattr(module, "__file__", None):
             self._folders[name] = Path(file).parent
 
@@ -114,8 +111,9 @@ class PluginHost:
     def answers(
         self, hook: str, check: Check[list[T]], /, **arguments: Any
     ) -> Iterator[tuple[str, Callable[[], list[T]]]]:
-        """Each plugin with a hook, and how to call it. The call raises as ``call`` does."""
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+        """Each plugin with a hook, and how to call it, ``tryfirst`` first. The call raises as ``call`` does."""
+        found = getattr(self._manager.hook, hook).get_hookimpls()
+        for implementation in sorted(found, key=lambda one: (one.trylast, not one.tryfirst)):
             wanted = {name: arguments[name] for name in implementation.argnames}
             function = partial(implementation.function, **wanted)
             plugin = implementation.plugin_name
@@ -126,6 +124,18 @@ class PluginHost:
         if self._plugins[name].state == "active":
             self._break(name, self._plugins[name].version, error)
 
+    def _refused(self, module: object, name: str, hooks: set[str]) -> str | None:
+        """Register with pluggy; why it refuses the plugin, or passes over one of its hooks in silence."""
+        try:
+            self._manager.register(module, name)
+        except Exception as error:  # noqa: BLE001 -- pluggy looks at foreign objects, which may raise anything
+            return (said(error).splitlines() or [""])[-1]
+        lost = hooks - {caller.name for caller in self._manager.get_hookcallers(module) or ()}
+        if not lost:
+            return None
+        self._manager.unregister(module, name)
+        return f"{min(lost)} would never be called; write it as a plain function, with def"
+
     def _load(self, name: str, version: str, load: Callable[[], object]) -> None:
         """Import a plugin and register it, unless it is disabled; without a ``version`` the module's own counts."""
         if name in self._disabled:
@@ -133,12 +143,15 @@ class PluginHost:
             return
         try:
             module = load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
+            version = version or str(getattr(module, "__version__", ""))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
             if self._on_failure is not None:
                 self._on_failure(name, "import", error)
-            self._break(name, version, f"importing it raised {type(error).__name__}: {error}")
+            self._break(name, version, f"importing it raised {said(error)}")
         else:
-            self.register(module, name, version or getattr(module, "__version__", ""))
+            self.register(module, name, version)
 
     def _break(self, name: str, version: str, error: str) -> None:
         self._plugins[name] = Plugin(name, version, "broken", error if error.endswith(("?", ".")) else f"{error}.")
@@ -153,26 +166,6 @@ def installed() -> tuple[EntryPoint, ...]:
 @cache  # it is parsed again each time
 def _version(dist: Distribution | None) -> str:
     return dist.version if dist else ""
-
-
-def _implementations(module: object) -> Iterator[tuple[str, Any]]:
-    for name in dir(module):
-        function = getattr(module, name, None)
-        if getattr(function, specs.hookimpl.project_name + "_impl", None):
-            yield name, function
-
-
-def _unfit(hook: str, function: Any) -> str | None:
-    """Why a marked function is no hook; pluggy would stay silent, or hand an unawaited coroutine on."""
-    if not callable(getattr(specs, hook, None)) or not hook.startswith("crm_"):
-        from difflib import get_close_matches
-
-        known = [name for name in dir(specs) if name.startswith("crm_")]
-        meant = get_close_matches(hook, known, n=1)
-        return f"there is no hook {hook}" + (f"; did you mean {meant[0]}?" if meant else "; specs.py lists them")
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        return f"{hook} is async; hooks are synchronous, what they return may do its work asynchronously"
-    return None
 
 
 def _items(check: Check[list[T]], answer: Any) -> list[T]:
