@@ -12,6 +12,7 @@ from crm_core.model.fields import bare, is_struct, struct_fields
 from crm_core.model.keys import KeyKind
 from crm_core.model.names import is_section_name
 from crm_core.model.secret_members import secret_members
+from crm_core.plugin.door import mapping, said
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.signature import MATCHING, SIGNING, SignatureScheme
@@ -39,6 +40,22 @@ _OF_HTTP: Final = frozenset(
 
 def faults_of(item: Any, kind: str, expected: type[Any]) -> list[str]:
     """Everything wrong with an item of a registration hook; empty if it can be used."""
+    try:
+        return _faults_of(item, kind, expected)
+    except Exception as error:  # noqa: BLE001 -- its members are foreign code, even its repr
+        return [f"a {kind} of it cannot be read: it raised {said(error)}"]
+
+
+def name_of(item: Any) -> str:
+    """The NAME of an item, good or not; empty if it is no text."""
+    try:
+        name = item.NAME
+    except Exception:  # noqa: BLE001 -- as above
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def _faults_of(item: Any, kind: str, expected: type[Any]) -> list[str]:
     fits = issubclass(item, expected) if isinstance(item, type) else isinstance(item, expected)
     wants_class = expected is StorageBackend
     if not fits or isinstance(item, type) is not wants_class:
@@ -80,12 +97,19 @@ def _of_payload_type(item: PayloadType) -> Iterator[str]:
         yield f"SHOWN of {item.NAME} is {', '.join(SHOWN[:-1])} or {SHOWN[-1]}; {item.SHOWN!r:.80} is not"
     if item.OPTIONS is not None and not is_struct(item.OPTIONS):
         yield f"OPTIONS of {item.NAME} is a msgspec.Struct or None"
+    else:
+        yield from _beyond_json(item.OPTIONS, f"OPTIONS of {item.NAME}")
+    try:
+        mapping(item.EXAMPLE)
+    except (TypeError, ValueError) as error:
+        yield f"EXAMPLE of {item.NAME} is data of a push: {said(error)}"
     section: Any = item.SECTION
     if section is None:
         return
     if not is_struct(section):
         yield f"SECTION of {item.NAME} is a msgspec.Struct or None"
         return
+    yield from _beyond_json(section, f"SECTION of {item.NAME}")
     for path in _open(section, "SECTION", set()):
         yield f"{path} of {item.NAME} must have forbid_unknown_fields=True, or misspelled members are lost in silence"
     for field in struct_fields(section):
@@ -95,6 +119,16 @@ def _of_payload_type(item: PayloadType) -> Iterator[str]:
                 "merge starts from nothing; require it in validate"
             )
     yield from _of_secrets(item.NAME, section)
+
+
+def _beyond_json(struct: type[msgspec.Struct] | None, what: str) -> Iterator[str]:
+    """The first member that JSON cannot be read into or OpenAPI cannot describe, in the words of msgspec."""
+    try:
+        if struct is not None:
+            msgspec.json.Decoder(struct)
+            msgspec.json.schema(struct)
+    except (TypeError, NameError) as error:
+        yield f"{what} cannot be read from JSON: {said(error)}"
 
 
 def _of_secrets(name: str, section: type[msgspec.Struct]) -> Iterator[str]:

@@ -14,8 +14,8 @@ import msgspec
 
 from crm_core.errors import PluginFailed, SetupError
 from crm_core.model.fields import prepare
-from crm_core.plugin.door import Door
-from crm_core.plugin.faults import faults_of
+from crm_core.plugin.door import Door, said
+from crm_core.plugin.faults import faults_of, name_of
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.payload_calls import PayloadCalls
@@ -99,8 +99,7 @@ class _Collector:
             try:
                 items = answer()
             except PluginFailed as error:
-                cause = error.__cause__
-                self._refuse(owner, f"{hook} failed: it raised {type(cause).__name__}: {cause}")
+                self._refuse(owner, f"{hook} failed: it raised {said(error.__cause__ or error)}")
                 continue
             for item in items:
                 faults = faults_of(item, kind, expected)
@@ -110,7 +109,7 @@ class _Collector:
                 for fault in faults:
                     self._refuse(owner, fault)
                 if faults:
-                    self._refused.add(getattr(item, "NAME", ""))
+                    self._refused.add(name_of(item))
                 else:
                     found[item.NAME] = item
                     self.owners[kind, item.NAME] = owner

@@ -102,6 +102,11 @@ def test_something_else_than_a_payload_type_is_refused(answer: Any) -> None:
     assert "PayloadType" in refused(x=(TYPES, answer))
 
 
+def test_a_name_that_is_no_text_names_its_plugin() -> None:
+    """A list as NAME, which cannot be looked up among the others, is one fault like any."""
+    assert "plugin x: the NAME of a payload type" in refused(x=(TYPES, [payload_type(["a", "list"])]))
+
+
 def test_every_problem_is_reported_together() -> None:
     """Three wrong plugins are three lines."""
     said = refused(
