@@ -31,7 +31,7 @@ SLOW: Final = 0.05
 """Seconds of CPU from which a call is reported: it runs on the event loop, so every other request waits for it."""
 
 MOST_ITEMS: Final = 1000
-"""Warnings that one call may return, and findings that are read of a call that refuses."""
+"""Warnings that one call may return, and findings or refusals that are read of a call that refuses."""
 
 MOST_TEXT: Final = 2000
 """Characters of a message; a longer one, such as one that quotes its input, is cut."""
@@ -114,9 +114,9 @@ def _is_uninterrupted() -> bool:
 
 
 def said(error: BaseException) -> str:
-    """The type and the words of an error of a plugin, cut. Even the words may raise, or be no text that can be sent."""
+    """The type and the words of an error of a plugin, in a line. Even the words may raise, or be no text to be sent."""
     try:
-        words = str(error)[:MOST_TEXT].encode(errors="backslashreplace").decode()
+        words = " ".join(str(error)[:MOST_TEXT].split()).encode(errors="backslashreplace").decode()
     except Exception:  # noqa: BLE001 -- foreign code; the type says enough
         words = ""
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
@@ -143,11 +143,9 @@ def findings(value: Any) -> list[Finding]:
 
 def _finding(value: Any) -> Finding:
     finding = exactly(value, Finding)
-    at, code, message = pointer(finding.pointer), text(finding.code), text(finding.message)
+    at, code, message = pointer(finding.pointer), text(finding.code), sentence(finding.message)
     exactly(finding.warning, bool)
     exactly(finding.from_catalog, bool)
-    if len(message) > MOST_TEXT:
-        message = f"{message[: MOST_TEXT - 1]}\u2026"
     if at is finding.pointer and code is finding.code and message is finding.message:
         return finding
     return msgspec.structs.replace(finding, pointer=at, code=code, message=message)
@@ -173,6 +171,12 @@ def text(value: Any) -> str:
     if not found.isascii():
         found.encode()
     return found
+
+
+def sentence(value: Any) -> str:
+    """A text for answers and logs, cut where it is longer than any sentence."""
+    found = text(value)
+    return found if len(found) <= MOST_TEXT else f"{found[: MOST_TEXT - 1]}\u2026"
 
 
 def pointer(value: Any) -> str:
@@ -202,14 +206,18 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def plain_json(value: Any, depth: int = _DEEPEST) -> Any:
-    """A copy of plain JSON: objects with text as names, lists, texts, flags, finite numbers, null."""
+    """A copy of plain JSON: objects with text as names, lists, texts, flags, finite numbers, null.
+
+    Texts and numbers of subclasses, which JSON encoders refuse, are made plain ones.
+    """
     if isinstance(value, str):
-        if not value.isascii():
-            value.encode()
+        return text(value)
+    if value is None or value is True or value is False:
         return value
-    if value is None or isinstance(value, int):
-        return value
+    if isinstance(value, int):
+        return int(value)
     if isinstance(value, float):
+        value = float(value)
         if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 -- NaN
             raise ValueError("a number that JSON does not have")
         return value

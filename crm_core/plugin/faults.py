@@ -43,7 +43,7 @@ def faults_of(item: Any, kind: str, expected: type[Any]) -> list[str]:
     try:
         return _faults_of(item, kind, expected)
     except Exception as error:  # noqa: BLE001 -- its members are foreign code, even its repr
-        return [f"a {kind} of it cannot be read: it raised {said(error)}"]
+        return [f"a {kind} that it registers cannot be read: it raised {said(error)}"]
 
 
 def name_of(item: Any) -> str:
@@ -52,7 +52,7 @@ def name_of(item: Any) -> str:
         name = item.NAME
     except Exception:  # noqa: BLE001 -- as above
         return ""
-    return name if isinstance(name, str) else ""
+    return str.__str__(name) if isinstance(name, str) else ""
 
 
 def _faults_of(item: Any, kind: str, expected: type[Any]) -> list[str]:

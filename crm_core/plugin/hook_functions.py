@@ -29,7 +29,7 @@ def hook_functions(module: object) -> Iterator[HookFunction]:
         try:
             function = getattr(module, name, None)
             options = getattr(function, _MARK, None)
-        except Exception:  # noqa: BLE001, S112 -- a stand-in, such as Flask's request, raises whatever it likes
+        except Exception:  # noqa: BLE001, S112 -- a proxy, such as Flask's request, may raise anything
             continue
         if isinstance(options, dict):  # those of sqlalchemy.func and of mocks have every attribute
             yield HookFunction(options.get("specname") or name, function, options)

@@ -128,8 +128,10 @@ class PluginHost:
         """Register with pluggy; why it refuses the plugin, or passes over one of its hooks in silence."""
         try:
             self._manager.register(module, name)
+        except pluggy.PluginValidationError as error:
+            return str(error).splitlines()[-1]
         except Exception as error:  # noqa: BLE001 -- pluggy looks at foreign objects, which may raise anything
-            return (said(error).splitlines() or [""])[-1]
+            return said(error)
         lost = hooks - {caller.name for caller in self._manager.get_hookcallers(module) or ()}
         if not lost:
             return None

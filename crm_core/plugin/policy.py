@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Final, Literal
 
 import msgspec
 
 from crm_core.model.catalog import Catalog
-from crm_core.model.fields import prepare
-from crm_core.plugin.door import instance, pointer
+from crm_core.plugin.door import MOST_ITEMS, exactly, pointer, sentence
+
+Kind = Literal["blocked", "unsupported"]
+_KINDS: Final[tuple[Kind, ...]] = ("blocked", "unsupported")
 
 
 class NamedModule(msgspec.Struct, frozen=True):
@@ -21,20 +24,22 @@ class NamedModule(msgspec.Struct, frozen=True):
 class ModuleRefusal(msgspec.Struct, frozen=True):
     """A reason not to take a push: ``blocked`` (403 module_blocked) or ``unsupported`` (422 module_unsupported)."""
 
-    kind: Literal["blocked", "unsupported"]
+    kind: Kind
     pointer: str
     message: str
 
 
-prepare((ModuleRefusal,))  # long bodies are checked in threads
-
-
 def refusals(value: Any) -> list[ModuleRefusal]:
-    """The checked refusals of a policy."""
-    found = [instance(each, ModuleRefusal) for each in value]
-    for each in found:
-        pointer(each.pointer)
-    return found
+    """The checked refusals of a policy; no more than the first ``MOST_ITEMS``."""
+    return [_refusal(each) for each in islice(value, MOST_ITEMS)]
+
+
+def _refusal(value: Any) -> ModuleRefusal:
+    refusal = exactly(value, ModuleRefusal)
+    if refusal.kind not in _KINDS:
+        raise ValueError(f"the kind of a refusal is {' or '.join(_KINDS)}")
+    kind = _KINDS[_KINDS.index(refusal.kind)]
+    return ModuleRefusal(kind, pointer(refusal.pointer), sentence(refusal.message))
 
 
 class PolicyContext(msgspec.Struct, frozen=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
+
+import msgspec
 
 from crm_core.errors import (
     AmbiguousSignature,
@@ -15,7 +17,7 @@ from crm_core.errors import (
     SignatureMissing,
 )
 from crm_core.model.keys import Key
-from crm_core.plugin.door import Door, exactly, text
+from crm_core.plugin.door import Door, exactly, findings, sentence, text
 from crm_core.plugin.signature import MATCHING, Presented, SignatureScheme, SignedRequest
 
 REFUSALS: Final = (
@@ -28,6 +30,9 @@ REFUSALS: Final = (
 )
 """The errors that a scheme may raise."""
 
+LONGEST_NONCE: Final = 256
+_LARGEST: Final = 2**53 - 1  # the log is JSON, in which not every reader has larger integers (RFC 7493)
+
 
 class SchemeCalls:
     """The schemes of a process. ``owners``: the plugin of each by NAME, which errors name."""
@@ -39,7 +44,9 @@ class SchemeCalls:
     def read(self, scheme: SignatureScheme, request: SignedRequest) -> Presented:
         """The claims of the headers. Raises ``REFUSALS``, PluginFailed."""
         plugin = self._owners[scheme.NAME]
-        return self._door.call(plugin, "read", partial(scheme.read, request), _presented, through=REFUSALS)
+        return self._door.call(
+            plugin, "read", partial(_refusing, partial(scheme.read, request)), _presented, through=REFUSALS
+        )
 
     def matches(self, scheme: SignatureScheme, request: SignedRequest, presented: Presented, key: Key) -> bool:
         """Whether the signature was made with the key, by its kind. Raises ``REFUSALS``, PluginFailed."""
@@ -47,22 +54,39 @@ class SchemeCalls:
         return self._door.call(
             self._owners[scheme.NAME],
             method,
-            partial(getattr(scheme, method), request, presented, key.material),
+            partial(_refusing, partial(getattr(scheme, method), request, presented, key.material)),
             partial(exactly, expected=bool),
             through=REFUSALS,
         )
 
 
+def _refusing(call: Callable[[], Any]) -> Any:
+    """The answer of a scheme. Its refusal gets the type, the code and the form that the interface names."""
+    try:
+        return call()
+    except REFUSALS as refusal:
+        named = next(error for error in REFUSALS if isinstance(refusal, error))
+        detail = sentence(refusal.detail)
+        if type(refusal) is named and detail is refusal.detail and not refusal.errors and not refusal.evidence:
+            raise
+        raise named(detail, errors=findings(refusal.errors)) from None
+
+
 def _presented(value: Any) -> Presented:
+    """Claims that can be compared, stored and logged, for any bytes of a sender."""
     presented = exactly(value, Presented)
     _number(presented.timestamp)
-    text(presented.nonce)
     for number in (presented.key_version, presented.expires):
         if number is not None:
             _number(number)
-    return presented
+    nonce = text(presented.nonce)
+    if not 1 <= len(nonce) <= LONGEST_NONCE:
+        raise ValueError(f"a nonce has 1 to {LONGEST_NONCE} characters")
+    return presented if nonce is presented.nonce else msgspec.structs.replace(presented, nonce=nonce)
 
 
 def _number(value: Any) -> None:
     if type(value) is not int:
         raise TypeError(f"int expected, got {type(value).__name__}")
+    if not 0 <= value <= _LARGEST:
+        raise ValueError("times and versions are from 0 to 2^53 - 1")

@@ -163,6 +163,11 @@ class SchemeSuite(Suite):
         """The timestamp is signed, so a captured push cannot get a newer one."""
         assert not accepts(self.scheme_class(), self.replaced(str(TIMESTAMP), str(TIMESTAMP + 1)), self.verifying())
 
+    @pytest.mark.parametrize("number", ["9" * 30, "-1", "1e9", "\u0661"])
+    def test_a_number_of_any_size_is_refused_by_name(self, number: str) -> None:
+        """A timestamp that is no number of seconds, or one that no clock reaches, is refused and not passed on."""
+        self._is_total_for(self.replaced(str(TIMESTAMP), number))
+
     def test_signs_instance_is_true(self) -> None:
         """A scheme refuses a push sent on to another instance if, and only if, it declares SIGNS_INSTANCE."""
         moved = msgspec.structs.replace(
@@ -240,7 +245,8 @@ class SchemeSuite(Suite):
         except (SignatureMissing, SignatureMalformed, AmbiguousSignature, KeyUnknown):
             return
         assert type(presented.timestamp) is int, f"a timestamp is whole seconds, but is {presented.timestamp!r}"
-        assert presented.timestamp >= 0, f"a timestamp is not before 1970, but is {presented.timestamp}"
+        for number in (presented.timestamp, presented.key_version or 0, presented.expires or 0):
+            assert 0 <= number < 2**53, f"times and versions are from 0 to 2^53 - 1, but one is {number}"
         assert 1 <= len(presented.nonce) <= 256, f"a nonce has 1 to 256 characters, but is {presented.nonce!r}"
         try:
             matched = scheme.verifies(request, presented, self.verifying(OTHER_KEY))

@@ -107,6 +107,29 @@ def test_the_texts_of_findings_are_plain_and_short() -> None:
     assert len(long.message) == door.MOST_TEXT
 
 
+def test_plain_json_has_plain_texts_and_numbers() -> None:
+    """Subclasses, which JSON encoders refuse, are made the type they derive from."""
+
+    class Count(int):
+        pass
+
+    class Share(float):
+        pass
+
+    found = called({"word": [Lazy("a")], "count": Count(5), "share": Share(0.5), "on": True}, door.mapping)
+    assert found == {"word": ["a"], "count": 5, "share": 0.5, "on": True}
+    assert [type(found[name]) for name in ("count", "share", "on")] == [int, float, bool]
+    assert type(found["word"][0]) is str
+
+
+def test_refusals_of_a_policy_are_plain_and_few() -> None:
+    """As findings are: each text a str of a sentence's length, and no more of them than an answer lists."""
+    one = ModuleRefusal("blocked", Lazy("/overrides"), Lazy("x" * 1_000_000))
+    found = called((one for _ in count()), refusals)
+    assert len(found) == door.MOST_ITEMS
+    assert {(type(each.pointer), type(each.message), len(each.message)) for each in found} == {(str, str, 2000)}
+
+
 class Ended(BaseException):
     """Such as the time limits of some libraries."""
 

@@ -1,4 +1,4 @@
-"""What a plugin registers is looked at before anything depends on it."""
+"""Items that plugins register are looked at before anything depends on them."""
 
 from __future__ import annotations
 

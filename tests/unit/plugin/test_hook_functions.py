@@ -89,7 +89,7 @@ def test_a_function_may_have_another_name_than_its_hook() -> None:
     assert plugin.error == "there is no hook crm_validate_payloads; did you mean crm_validate_payload?"
 
 
-class StandIn:
+class Proxy:
     """Raises for every attribute, as Flask's ``request`` does outside of a request."""
 
     def __getattr__(self, name: str) -> object:
@@ -97,8 +97,8 @@ class StandIn:
 
 
 def test_other_names_of_a_module_are_no_hooks() -> None:
-    """A stand-in that has every attribute, as ``sqlalchemy.func``, or raises for each, is passed over."""
-    plugin = reported(SimpleNamespace(func=mock.call, request=StandIn(), crm_validate_payload=hookimpl(rule)))
+    """A proxy that has every attribute, as ``sqlalchemy.func``, or raises for each, is passed over."""
+    plugin = reported(SimpleNamespace(func=mock.call, request=Proxy(), crm_validate_payload=hookimpl(rule)))
     assert (plugin.state, plugin.hooks) == ("active", ("crm_validate_payload",))
 
 
@@ -130,7 +130,7 @@ def test_tryfirst_and_trylast_decide_the_order() -> None:
         (r"raise ValueError('bad \udcff')", r"raised ValueError: bad \udcff."),
     ],
 )
-def test_whatever_a_plugin_raises_names_it(tmp_path: Path, source: str, words: str) -> None:
+def test_any_error_of_a_plugin_names_it(tmp_path: Path, source: str, words: str) -> None:
     """No traceback of foreign code ends a command, and other plugins are loaded."""
     (tmp_path / "bad.py").write_text(source)
     (tmp_path / "good.py").write_text(

@@ -140,3 +140,57 @@ def test_a_timestamp_is_plain_digits(text: str, number: int) -> None:
     for wrong in ("", "00", "01", "+1", "-1", "1.0", " 1", "\u0661", "9" * 16):
         with pytest.raises(SignatureMalformed, match="X-Stamp must be a number in plain digits"):
             read_timestamp(wrong, "X-Stamp")
+
+
+class Text(str):
+    """A text as libraries for markup return it, which no JSON encoder takes."""
+
+    __slots__ = ()
+
+
+class OwnRefusal(SignatureMalformed):
+    """A refusal with a status and a code that no receiver documents."""
+
+    status, code = 200, "fine"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"timestamp": 2**53},
+        {"timestamp": -1},
+        {"key_version": 10**30},
+        {"expires": -(10**30)},
+        {"nonce": ""},
+        {"nonce": "n" * 257},
+        {"nonce": "n\udcff"},
+    ],
+)
+def test_claims_that_no_log_can_have_are_a_failure_of_the_plugin(calls: SchemeCalls, claims: dict[str, Any]) -> None:
+    """A sender without a key would write them into the log otherwise, for every reader of it."""
+    with pytest.raises(PluginFailed):
+        calls.read(Scripted(Presented(**{"timestamp": 1, "nonce": "n", **claims})), REQUEST)
+
+
+def test_a_nonce_is_plain_text(calls: SchemeCalls) -> None:
+    """A subclass of str is made one: it goes into claims and into the log."""
+    presented = calls.read(Scripted(Presented(timestamp=1, nonce=Text("n"), evidence="mac")), REQUEST)
+    assert (type(presented.nonce), presented.evidence) == (str, "mac")
+
+
+@pytest.mark.parametrize("detail", ["Bad \udcff.", b"bad", 5])
+def test_a_refusal_without_a_sentence_is_a_failure_of_the_plugin(calls: SchemeCalls, detail: Any) -> None:
+    """Half a surrogate, as a decoded header may have it, would make the log unreadable."""
+    scheme = Scripted(SignatureMalformed(detail))
+    for call in (lambda: calls.read(scheme, REQUEST), lambda: calls.matches(scheme, REQUEST, PRESENTED, SECRET)):
+        with pytest.raises(PluginFailed):
+            call()
+
+
+def test_a_refusal_has_the_form_of_its_interface(calls: SchemeCalls) -> None:
+    """The code and the status that are documented, a text of a sentence's length, and nothing of the plugin."""
+    with pytest.raises(SignatureMalformed) as caught:
+        calls.read(Scripted(OwnRefusal(Text("x" * 1_000_000), header=object())), REQUEST)
+    refusal = caught.value
+    assert (refusal.status, refusal.code, refusal.evidence) == (400, "signature_malformed", {})
+    assert (type(refusal.detail), len(refusal.detail)) == (str, 2000)
