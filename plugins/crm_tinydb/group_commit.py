@@ -18,8 +18,9 @@ import msgspec
 from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.unit import Committed
 from crm_tinydb.change import JournalEntry, encode
+from crm_tinydb.disk import NO_SPACE
 from crm_tinydb.framing import BATCH
-from crm_tinydb.journal import NO_SPACE, Journal
+from crm_tinydb.journal import Journal
 from crm_tinydb.workers import Workers
 
 PROBE_EVERY = 1.0  # seconds between attempts to write again

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from crm_core.model.log import LogEntry
 from crm_tinydb.change import decoder
-from crm_tinydb.disk import Disk, drop, write_all, write_file
+from crm_tinydb.disk import NO_SPACE, Disk, drop, write_all, write_file
 from crm_tinydb.framing import Damaged, decoded, framed, header_line, read_header, read_lines
 from crm_tinydb.state import State
 
 KIND = "journal"
 PROBE = "probe.new"  # written and removed to test for free space
 PROBE_BYTES = 1 << 16
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 LACKING = "the journal lacks answered changes"
 
 

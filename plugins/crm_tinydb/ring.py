@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from crm_core.model.log import LogEntry
-from crm_tinydb.disk import Disk, write_all, write_file
+from crm_tinydb.disk import NO_SPACE, Disk, write_all, write_file
 from crm_tinydb.framing import Damaged, decoded, header_line, read_header, read_lines
 from crm_tinydb.segments import entry_decoder, entry_line
 
@@ -24,7 +24,7 @@ class Ring:
         self.entries: dict[str, LogEntry] = {}
         self._unwritten: dict[str, LogEntry] = {}
         self._lines = 0  # in the file
-        self.torn = False  # whether the file ends in half a line, so that the next write replaces it
+        self.torn = False  # whether the file may end in half a line, so that the next write replaces it
 
     def add(self, entry: LogEntry) -> None:
         """Add an attempt, replacing one with the same id and dropping the oldest beyond the bound."""
@@ -58,8 +58,10 @@ class Ring:
                 try:
                     write_all(disk, handle, b"".join(map(entry_line, pending)))
                     disk.sync(handle)
-                except OSError:
+                except OSError as error:
+                    self.torn = True  # until it is known to be cut
                     disk.truncate(handle, length)
+                    self.torn = error.errno not in NO_SPACE  # after another failure the cached pages cannot be trusted
                     raise
             finally:
                 disk.close(handle)

@@ -17,8 +17,8 @@ from crm_core.plugin.query import StoreState
 from crm_core.plugin.unit import Committed, Conflict, Put, Unit
 from crm_tinydb.change import encode
 from crm_tinydb.change_log import ChangeLogView
+from crm_tinydb.disk import NO_SPACE
 from crm_tinydb.group_commit import GroupCommit, Queued, refusal
-from crm_tinydb.journal import NO_SPACE
 from crm_tinydb.log import LogView
 from crm_tinydb.opening import Opened, quarantine
 from crm_tinydb.pending_state import Content, PendingState, content_of
@@ -55,7 +55,8 @@ class Tenant:
         self.marked = opened.marked  # the quarantine marker exists, until an admin removes it
         self.readable = opened.journal is not None
         self.waiters = Waiters(self.state.seq)
-        self.maintenance = asyncio.Lock()  # one fold, backup or rename
+        self.maintenance = asyncio.Lock()  # one fold, erase, backup, copy, check or closing
+        self._flushing = asyncio.Lock()  # one write of the ring
         self.tasks: set[asyncio.Task[None]] = set()
         self.run = workers.run
         self.fold_at = fold_at(opened.folded)  # journal length at which a fold is due
@@ -213,16 +214,23 @@ class Tenant:
         task.add_done_callback(self.tasks.discard)
 
     async def flush_ring(self) -> None:
-        """Write unverified attempts to disk; after a failure they wait for the next flush."""
+        """Write unverified attempts to disk; after a failure they wait for the next flush.
+
+        If the caller is cancelled the write continues: its thread must be done before another one writes the file.
+        """
+        await asyncio.shield(asyncio.create_task(self._flush_ring()))
+
+    async def _flush_ring(self) -> None:
         ring = self.log.ring
-        if not ring.dirty or self.reasons:
-            return
-        pending, whole = ring.pending(), tuple(ring.entries.values())
-        with self.in_use():
-            try:
-                await self.run(lambda: ring.write(self.disk, pending, whole))
-            except OSError:
-                ring.requeue(pending)
+        async with self._flushing:
+            if not ring.dirty or self.reasons or self.closed:
+                return
+            pending, whole = ring.pending(), tuple(ring.entries.values())
+            with self.in_use():
+                try:
+                    await self.run(lambda: ring.write(self.disk, pending, whole))
+                except OSError:
+                    ring.requeue(pending)
 
     async def close(self) -> None:
         """Wait for the queue, flush the ring, close the files."""
