@@ -43,6 +43,8 @@ async def history_of(tenant: Tenant, type_: str, id_: str, before: int | None, l
     if not tenant.changes.floor < start <= tenant.state.place:
         return ()
     found = await _back(tenant, start, limit + (before is not None))
+    if not tenant.state.newest_entry(id_):  # erased meanwhile
+        return ()
     if before is not None:
         if not found or found[0].entry.id != id_:
             return ()
@@ -68,15 +70,23 @@ def _reader(tenant: Tenant) -> SegmentReader:
 
 
 async def _read(tenant: Tenant, work: Callable[[], list[T]]) -> list[T] | None:
-    """Read segments in a thread; None if a fold has replaced one of them meanwhile. Raises StorageUnavailable."""
+    """Read segments in a thread; None if a fold has replaced them meanwhile. Raises StorageUnavailable.
+
+    Segments that were replaced may contain what was erased since, and the fold made the store forget that it was.
+    """
+    segments, found, damaged, why = tenant.changes.segments, list[T](), "", ""
     with tenant.in_use():
         try:
-            return await tenant.run(work)
+            found = await tenant.run(work)
         except SegmentDamaged as error:
-            if error.segment not in tenant.changes.segments:
-                return None
-            tenant.report_damage(f"{error.segment.name} {error.reason}")
-            why = f"A file of the change log is damaged: {error.segment.name} {error.reason}."
+            damaged = f"{error.segment.name} {error.reason}"
+            why = f"A file of the change log is damaged: {damaged}."
         except OSError as error:
             why = f"The change log cannot be read: {error.strerror}."
+    if tenant.changes.segments is not segments:
+        return None
+    if damaged:
+        tenant.report_damage(damaged)
+    if why:
         raise files_unreadable(why, retry_after=5)
+    return found

@@ -102,6 +102,8 @@ class SegmentReader:
             path = segment_path(self._disk, self._folder, segment.name)
             lines = blocks.lines(self._disk, path, place + 1 - segment.first, limit)
             return entry_texts(lines)
+        except FileNotFoundError:
+            raise SegmentDamaged(segment, "is missing") from None
         except Damaged as error:
             raise SegmentDamaged(segment, error.reason) from None
 

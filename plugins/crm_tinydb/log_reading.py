@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TypeVar
 
+from crm_core.model.log import LogEntry
+from crm_core.plugin.query import EntryQuery, Tally
 from crm_tinydb.framing import Damaged
+from crm_tinydb.log import LogView, OnDamage
 from crm_tinydb.refusals import files_unreadable
 from crm_tinydb.segments import Segment
 from crm_tinydb.tenant import Tenant
@@ -21,16 +25,31 @@ async def reading(work: asyncio.Future[T]) -> T:
         raise files_unreadable(f"The log cannot be read: {error.strerror}.", retry_after=5) from None
 
 
-class DamageReporter:
-    """Reports damage that a thread found while reading, on the loop."""
+async def entries_of(store: Tenant, query: EntryQuery) -> tuple[LogEntry, ...]:
+    """As ``StorageBackend.entries``."""
+    while True:
+        found, older = store.log.newest(query)
+        if not older:
+            return tuple(found)
+        page = await _read(store, lambda view, on_damage: view.page(query, found, older, on_damage))  # noqa: B023
+        if page is not None:
+            return page
 
-    def __init__(self, store: Tenant) -> None:
-        self._store, self._loop = store, asyncio.get_running_loop()
 
-    def __call__(self, segment: Segment, error: Damaged) -> None:
-        """Report the damage of a segment."""
-        self._loop.call_soon_threadsafe(self._report, segment, error)
+async def tally_of(store: Tenant, since: str) -> Tally:
+    """As ``StorageBackend.tally``."""
+    while (tally := await _read(store, lambda view, on_damage: view.tally(since, on_damage))) is None:
+        pass
+    return tally
 
-    def _report(self, segment: Segment, error: Damaged) -> None:
-        if segment in self._store.log.segments:  # otherwise a fold has replaced it in the meantime
-            self._store.report_damage(f"{segment.name} {error.reason}")
+
+async def _read(store: Tenant, work: Callable[[LogView, OnDamage], T]) -> T | None:
+    """Read the log in a thread; None if a fold has replaced a segment meanwhile. Damage is reported."""
+    view, damage = store.log_view(), list[tuple[Segment, Damaged]]()
+    with store.in_use():
+        found = await reading(store.run(lambda: work(view, lambda *found: damage.append(found))))
+    if any(segment not in store.log.segments for segment, _ in damage):
+        return None
+    for segment, error in damage:
+        store.report_damage(f"{segment.name} {error.reason}")
+    return found

@@ -43,7 +43,7 @@ from crm_tinydb.folding import KeepDays, fold, fold_if_due
 from crm_tinydb.formats import newer_files
 from crm_tinydb.framing import Damaged
 from crm_tinydb.group_commit import refusal
-from crm_tinydb.log_reading import DamageReporter, reading
+from crm_tinydb.log_reading import entries_of, tally_of
 from crm_tinydb.moments import documents_of, moment_of
 from crm_tinydb.open_tenants import OpenTenants
 from crm_tinydb.paging import read_page
@@ -172,19 +172,10 @@ class TinyDBBackend(StorageBackend):
             self._open_tenants.note(tenant, entry)
 
     async def entries(self, tenant: str, query: EntryQuery) -> tuple[LogEntry, ...]:
-        store = await self._readable(tenant)
-        found, older = store.log.newest(query)
-        if not older:
-            return tuple(found)
-        view, on_damage = store.log_view(), DamageReporter(store)
-        with store.in_use():
-            return await reading(store.run(lambda: view.page(query, found, older, on_damage)))
+        return await entries_of(await self._readable(tenant), query)
 
     async def tally(self, tenant: str, since: str) -> Tally:
-        store = await self._readable(tenant)
-        view, on_damage = store.log_view(), DamageReporter(store)
-        with store.in_use():
-            return await reading(store.run(lambda: view.tally(since, on_damage)))
+        return await tally_of(await self._readable(tenant), since)
 
     async def verify(self, tenant: str, head: Head | None = None) -> ChainReport:
         store = await self._readable(tenant)
