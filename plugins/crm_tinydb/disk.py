@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Iterable
@@ -272,10 +271,13 @@ def gone(disk: Disk, path: Path) -> bool:
         return False
 
 
-def drop(disk: Disk, path: Path) -> None:
-    """Remove a file that is no longer needed, if possible."""
-    with contextlib.suppress(OSError):
+def drop(disk: Disk, path: Path) -> bool:
+    """Remove a file that is no longer needed, if possible; whether it is gone."""
+    try:
         disk.remove(path)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return True
 
 
 def is_folder(disk: Disk, path: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crm_core.errors import StorageFull, StorageUnavailable, UnknownTenant
 from crm_core.plugin.unit import Committed, Conflict, Unit
-from crm_tinydb.disk import Disk, drop, write_file
+from crm_tinydb.disk import Disk, drop, gone, write_file
 from crm_tinydb.group_commit import refusal
 from crm_tinydb.tenant import Tenant
 
@@ -34,14 +34,17 @@ def unmark(disk: Disk, folder: Path) -> None:
 
 
 def marked(disk: Disk, tenants_dir: Path, tenants: Iterable[str]) -> list[str]:
-    """The tenants whose files may contain what was erased."""
-    return [tenant for tenant in tenants if disk.exists(tenants_dir / tenant / MARK)]
+    """The tenants whose files may contain what was erased, those included whose folders cannot be read now."""
+    return [tenant for tenant in tenants if not gone(disk, tenants_dir / tenant / MARK)]
 
 
 class Erasures:
-    """Folds tenants after erases. ``fold`` raises StorageUnavailable, StorageFull: it is tried again; UnknownTenant."""
+    """Folds tenants after erases. ``fold`` returns whether their files are clean; if not, it is tried again.
 
-    def __init__(self, fold: Callable[[str], Awaitable[None]], after: float) -> None:
+    So it is after StorageUnavailable and StorageFull; it may also raise UnknownTenant.
+    """
+
+    def __init__(self, fold: Callable[[str], Awaitable[bool]], after: float) -> None:
         self._fold, self._after = fold, after
         self._tenants: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -59,12 +62,16 @@ class Erasures:
                 for tenant in tuple(self._tenants):
                     self._tenants.discard(tenant)  # before the fold: a record may be erased meanwhile
                     with suppress(UnknownTenant):
-                        try:
-                            await self._fold(tenant)
-                        except (StorageUnavailable, StorageFull):
+                        if not await self._cleaned(tenant):
                             self._tenants.add(tenant)
         finally:
             self._task = None
+
+    async def _cleaned(self, tenant: str) -> bool:
+        try:
+            return await self._fold(tenant)
+        except (StorageUnavailable, StorageFull):
+            return False
 
     async def close(self) -> None:
         """Fold no more; marked tenants are folded after the next start."""

@@ -31,11 +31,15 @@ class KeepDays(NamedTuple):
 
 
 class Tails(NamedTuple):
-    """The entries of both logs that a fold moves to segments, and the records that were erased."""
+    """The entries of both logs that a fold moves to segments, and the records that were erased.
+
+    ``sole``: whether no earlier generation may stay.
+    """
 
     entries: tuple[LogEntry, ...]
     changes: tuple[bytes, ...]
     erased: dict[str, int]
+    sole: bool
 
 
 def pause() -> None:
@@ -53,24 +57,39 @@ async def fold(tenant: Tenant, keep: KeepDays) -> None:
     async with tenant.maintenance:
         if tenant.closed or tenant.reasons or tenant.group_commit.journal is None:
             return
-        async with tenant.group_commit.paused():
-            if tenant.store_state().mode != "ok" or not await _turn(tenant):
-                return
-            log, generation = tenant.log, tenant.group_commit.journal.generation
-            state, segments = tenant.state, (log.segments, tenant.changes.segments)
-            frozen = await snapshot_in_turns(state, summarized(state, generation, log.anchor, *segments))
-            tails = Tails(tuple(log.tail), tuple(tenant.changes.tail), dict(tenant.state.erased))
+        before, frozen = tenant.generation, await _freeze(tenant)
+        summary = tenant.unclean if frozen is None else await _advance(tenant, *frozen, keep)
         disk, folder = tenant.disk, tenant.folder
-        summary, length = await tenant.run(lambda: _write(disk, folder, frozen, tails, keep))
-        log.folded(summary.segments, summary.anchor)
-        tenant.changes.drop_folded(summary.change_segments)
-        for erased in tails.erased:
-            del tenant.state.erased[erased]
-        tenant.fold_at = fold_at(length)
-        before, tenant.generation = tenant.generation, generation
-        await tenant.run(lambda: tidy(disk, folder, summary, before))
-        if not tenant.state.erased:
+        if summary is not None:
+            tidied = await tenant.run(lambda: tidy(disk, folder, summary, before))
+            tenant.unclean = summary if summary.sole and not tidied else None
+        if tenant.unclean is None and not tenant.state.erased and not tenant.group_commit.queued:
             await tenant.run(lambda: unmark(disk, folder))
+
+
+async def _freeze(tenant: Tenant) -> tuple[Snapshot, Tails] | None:
+    """Begin the next journal and copy the state as of then; None if there is nothing to fold, or the disk fails."""
+    async with tenant.group_commit.paused():
+        if tenant.store_state().mode != "ok" or not await _turn(tenant):
+            return None
+        assert tenant.group_commit.journal is not None
+        log, generation = tenant.log, tenant.group_commit.journal.generation
+        state, segments = tenant.state, (log.segments, tenant.changes.segments)
+        frozen = await snapshot_in_turns(state, summarized(state, generation, log.anchor, *segments))
+        sole = bool(state.erased) or tenant.unclean is not None
+        return frozen, Tails(tuple(log.tail), tuple(tenant.changes.tail), dict(state.erased), sole)
+
+
+async def _advance(tenant: Tenant, frozen: Snapshot, tails: Tails, keep: KeepDays) -> FoldedSummary:
+    """Write the next generation, and drop from memory the entries that are in its segments."""
+    disk, folder = tenant.disk, tenant.folder
+    summary, length = await tenant.run(lambda: _write(disk, folder, frozen, tails, keep))
+    tenant.log.folded(summary.segments, summary.anchor)
+    tenant.changes.drop_folded(summary.change_segments)
+    for erased in tails.erased:
+        del tenant.state.erased[erased]
+    tenant.fold_at, tenant.generation = fold_at(length), summary.generation
+    return summary
 
 
 async def _turn(tenant: Tenant) -> bool:
@@ -103,7 +122,7 @@ def _write(disk: Disk, folder: Path, frozen: Snapshot, tails: Tails, keep: KeepD
     if oldest := retention_start(summary.now, keep.changes):
         changes = retained_changes(changes, oldest)
     summary = msgspec.structs.replace(
-        summary, anchor=anchor, segments=segments, change_segments=changes, sole=bool(tails.erased)
+        summary, anchor=anchor, segments=segments, change_segments=changes, sole=tails.sole
     )
     frozen = msgspec.structs.replace(frozen, summary=summary)
     return summary, write_folded(disk, folder / store_name(summary.generation), frozen, pause=pause)

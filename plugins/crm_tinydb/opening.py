@@ -47,6 +47,7 @@ class Opened:
         self.changes = ChangeLog((), 0)
         self.journal: Journal | None = None  # None: nothing can be trusted
         self.generation = self.folded = 0  # of the folded file, and its length
+        self.unclean: FoldedSummary | None = None
         self.torn = 0
         self.failure: OSError | None = None  # of the repair of a torn journal: it must succeed before the next write
         self.reasons: list[str] = []
@@ -97,7 +98,8 @@ def open_tenant(disk: Disk, folder: Path, bound: int, reindex: Reindex | None = 
         opened.log.segments = tuple(_whole(opened, opened.log.segments, CHECKED_AT_OPEN))
         _changes(opened, folded.summary)
         if folded.summary.sole and not opened.reasons:  # a crash may have left earlier generations
-            tidy(disk, folder, folded.summary, folded.summary.generation)
+            done = tidy(disk, folder, folded.summary, folded.summary.generation)
+            opened.unclean = None if done else folded.summary
     _journals(opened, whole=folded is not None)
     _ring(opened)
     if opened.journal is None and not opened.reasons:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 
@@ -69,7 +69,7 @@ class TinyDBBackend(StorageBackend):
         self._disk, self._thread, self._epoch = disk or RealDisk(), thread, epoch
         self._open_tenants: OpenTenants | None = None
         self._keep = KeepDays(0, 0)
-        self._erasures = Erasures(self.fold, fold_erased_after)
+        self._erasures = Erasures(self._fold_erased, fold_erased_after)
 
     @property
     def open_tenants(self) -> OpenTenants:
@@ -92,7 +92,7 @@ class TinyDBBackend(StorageBackend):
             await open_tenants.close()
             raise SetupError([f"{context.tenants_dir} cannot be used: {error.strerror}"]) from None
         self._open_tenants = open_tenants
-        self._erasures.add(await asyncio.to_thread(marked, self._disk, context.tenants_dir, open_tenants.names))
+        self._erasures.add(await self._marked(open_tenants.names))
 
     async def close(self) -> None:
         if self._open_tenants is not None:
@@ -158,8 +158,10 @@ class TinyDBBackend(StorageBackend):
         store.users += 1
         try:
             if any(entry.change == "erased" for entry in unit.changes):
-                outcome = await commit_marked(store, unit)
-                self._erasures.add([tenant])
+                try:
+                    outcome = await commit_marked(store, unit)
+                finally:  # also if the caller left: the unit may be in the queue
+                    self._erasures.add([tenant])
             else:
                 outcome = await store.commit(unit)
         finally:
@@ -228,6 +230,13 @@ class TinyDBBackend(StorageBackend):
             except Damaged as error:
                 store.report_damage(f"a log segment {error.reason}")
 
+    async def _fold_erased(self, tenant: str) -> bool:
+        await self.fold(tenant)
+        return not await self._marked([tenant])
+
+    async def _marked(self, names: Iterable[str]) -> list[str]:
+        return await asyncio.to_thread(marked, self._disk, self.open_tenants.tenants_dir, names)
+
     async def backup(self, tenant: str, target: Path) -> None:
         store = await self._readable(tenant)
         with store.in_use():
@@ -260,6 +269,7 @@ class TinyDBBackend(StorageBackend):
 
     async def rename(self, tenant: str, name: str) -> None:
         await self.open_tenants.rename(tenant, name)
+        self._erasures.add(await self._marked([name]))
 
     async def remove(self, tenant: str) -> None:
         await self.open_tenants.remove(tenant)

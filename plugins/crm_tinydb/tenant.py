@@ -51,6 +51,7 @@ class Tenant:
         self.folder, self.disk = opened.folder, opened.disk
         self.state, self.log, self.changes, self.torn = opened.state, opened.log, opened.changes, opened.torn
         self.generation = opened.generation
+        self.unclean = opened.unclean  # a sole generation, until all files before it are removed
         self.reasons = opened.reasons
         self.marked = opened.marked  # the quarantine marker exists, until an admin removes it
         self.readable = opened.journal is not None

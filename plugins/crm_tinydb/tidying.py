@@ -35,32 +35,35 @@ def journals(disk: Disk, folder: Path) -> dict[int, Path]:
     return _generations(disk, folder, _JOURNAL)
 
 
-def tidy(disk: Disk, folder: Path, summary: FoldedSummary, before: int) -> None:
-    """Keep the generation ``before`` as the last good one and remove older ones; on failure the next fold does it.
+def tidy(disk: Disk, folder: Path, summary: FoldedSummary, before: int) -> bool:
+    """Keep the generation ``before`` as the last good one and remove older ones; whether all of that was done.
 
-    A sole generation keeps no earlier one: it is the first without records that were erased.
+    What is left the next fold does. A sole generation keeps no earlier one: it is the first without records that were
+    erased.
     """
     listed = {segment.name for segment in (*summary.segments, *summary.change_segments)}
     oldest = summary.generation if summary.sole else before
+    done = True
     try:
         previous = folder / PREVIOUS
         disk.make_folder(previous)
         for found in (stores(disk, folder), journals(disk, folder)):
             for number, path in found.items():
                 if number < oldest:
-                    drop(disk, path)
+                    done &= drop(disk, path)
                 elif number < summary.generation and path.parent == folder:
                     disk.replace(path, previous / path.name)
         for name in disk.names(previous):
             if name.endswith(".seg") and name not in listed:
-                drop(disk, previous / name)
+                done &= drop(disk, previous / name)
         for name in disk.names(folder):
             if name.endswith(".seg") and name not in listed:
                 if summary.sole:
-                    drop(disk, folder / name)
+                    done &= drop(disk, folder / name)
                 else:
                     disk.replace(folder / name, previous / name)
         disk.sync_folder(previous)
         disk.sync_folder(folder)
     except OSError:
-        return
+        return False
+    return done
