@@ -72,7 +72,7 @@ def _reader(tenant: Tenant) -> SegmentReader:
 async def _read(tenant: Tenant, work: Callable[[], list[T]]) -> list[T] | None:
     """Read segments in a thread; None if a fold has replaced them meanwhile. Raises StorageUnavailable.
 
-    Segments that were replaced may contain what was erased since, and the fold made the store forget that it was.
+    Replaced segments may contain records that were erased since, and the fold made the store forget that they were.
     """
     segments, found, damaged, why = tenant.changes.segments, list[T](), "", ""
     with tenant.in_use():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import msgspec
 
 from crm_core.model.log import LogEntry
 from crm_tinydb.change_segments import fold_changes, redact_erased, retained_changes
-from crm_tinydb.disk import Disk
+from crm_tinydb.disk import Disk, gone
 from crm_tinydb.erasures import unmark
 from crm_tinydb.folded import FoldedSummary, Snapshot, snapshot_in_turns, store_name, summarized, write_folded
 from crm_tinydb.framing import Damaged
@@ -18,7 +19,7 @@ from crm_tinydb.journal import Journal
 from crm_tinydb.log import retention_start
 from crm_tinydb.segments import fold_entries, retained
 from crm_tinydb.tenant import FOLD_AT, Tenant, fold_at
-from crm_tinydb.tidying import tidy
+from crm_tinydb.tidying import drop_segments, tidy
 
 PAUSE = 0.0005  # seconds between slices, so that the loop does not wait for the interpreter
 
@@ -54,6 +55,15 @@ async def fold(tenant: Tenant, keep: KeepDays) -> None:
         OSError: The disk failed; nothing has changed.
         Damaged: A log segment is damaged.
     """
+    folding = tenant.spawn(_fold(tenant, keep))
+    try:
+        await asyncio.shield(folding)  # a thread cannot be cancelled: its new journal must become the tenant's
+    except asyncio.CancelledError:
+        folding.add_done_callback(asyncio.Task.exception)  # retrieved: no one waits for it
+        raise
+
+
+async def _fold(tenant: Tenant, keep: KeepDays) -> None:
     async with tenant.maintenance:
         if tenant.closed or tenant.reasons or tenant.group_commit.journal is None:
             return
@@ -112,6 +122,17 @@ async def _turn(tenant: Tenant) -> bool:
 
 
 def _write(disk: Disk, folder: Path, frozen: Snapshot, tails: Tails, keep: KeepDays) -> tuple[FoldedSummary, int]:
+    """Write the files of a generation. After a failure its segments are removed: each attempt has others."""
+    before = frozenset(disk.names(folder))
+    try:
+        return _write_files(disk, folder, frozen, tails, keep)
+    except (OSError, Damaged):
+        if gone(disk, folder / store_name(frozen.summary.generation)):  # or it lists them
+            drop_segments(disk, folder, except_for=before)
+        raise
+
+
+def _write_files(disk: Disk, folder: Path, frozen: Snapshot, tails: Tails, keep: KeepDays) -> tuple[FoldedSummary, int]:
     summary = frozen.summary
     segments, anchor = fold_entries(disk, folder, summary.segments, tails.entries), summary.anchor
     if oldest := retention_start(summary.now, keep.log):
@@ -140,7 +161,7 @@ def fold_if_due(tenant: Tenant, keep: KeepDays) -> None:
 async def _fold_in_background(tenant: Tenant, keep: KeepDays) -> None:
     """Fold a tenant that is marked as folding; a fold that fails is tried again or reported."""
     try:
-        await fold(tenant, keep)
+        await _fold(tenant, keep)
     except OSError:  # the journal stays in use; try again when it has grown as much again
         tenant.fold_at += FOLD_AT
     except Damaged as error:

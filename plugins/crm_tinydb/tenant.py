@@ -208,11 +208,12 @@ class Tenant:
 
             self.spawn(mark())
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work that only ``close`` waits for."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work that ``close`` waits for."""
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
     async def flush_ring(self) -> None:
         """Write unverified attempts to disk; after a failure they wait for the next flush.

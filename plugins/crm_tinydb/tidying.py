@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from crm_tinydb.disk import Disk, drop
@@ -38,7 +40,7 @@ def journals(disk: Disk, folder: Path) -> dict[int, Path]:
 def tidy(disk: Disk, folder: Path, summary: FoldedSummary, before: int) -> bool:
     """Keep the generation ``before`` as the last good one and remove older ones; whether all of that was done.
 
-    What is left the next fold does. A sole generation keeps no earlier one: it is the first without records that were
+    The next fold does the rest. A sole generation keeps no earlier one: it is the first without records that were
     erased.
     """
     listed = {segment.name for segment in (*summary.segments, *summary.change_segments)}
@@ -67,3 +69,11 @@ def tidy(disk: Disk, folder: Path, summary: FoldedSummary, before: int) -> bool:
     except OSError:
         return False
     return done
+
+
+def drop_segments(disk: Disk, folder: Path, *, except_for: Collection[str]) -> None:
+    """Remove the segments that a fold wrote before it failed, if possible; a later fold removes what is left."""
+    with suppress(OSError):
+        for name in disk.names(folder):
+            if name.endswith(".seg") and name not in except_for:
+                drop(disk, folder / name)

@@ -1,4 +1,4 @@
-"""The folds after erases come, whatever happens to the erase and to the fold before."""
+"""The fold after an erase comes, also if the erase was cancelled or the fold before it failed."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def cleaned(disk: FakeDisk, folder: Path = NORTH) -> None:
             return
         await asyncio.sleep(0.02)
     left = [b"own-a" in everything(disk, folder), MARK in disk.names(folder)]
-    pytest.fail(f"what was erased is there, the mark is there: {left}")
+    pytest.fail(f"the erased record is there, the mark is there: {left}")
 
 
 async def test_an_erase_whose_caller_left(store: TinyDBBackend, disk: GatedDisk) -> None:

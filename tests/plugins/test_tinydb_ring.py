@@ -48,7 +48,7 @@ async def noted(store: TinyDBBackend) -> tuple[str, int]:
 
 
 async def during_a_flush(folder: Path, act: Callable[[TinyDBBackend], Coroutine[None, None, None]]) -> tuple[str, int]:
-    """Act while an attempt is being written and another waits; what a restart after a kill then shows."""
+    """Act while an attempt is being written and another waits; return the state and attempts after a kill."""
     disk = SlowDisk()
     store = TinyDBBackend(disk)
     await store.open(StorageContext(folder / "tenants"))

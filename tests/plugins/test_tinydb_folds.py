@@ -1,0 +1,107 @@
+"""Folds that are cancelled or fail: no file stays that a later opening would misread, or that fills the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from crm_core.errors import StorageFull, StorageUnavailable
+from crm_core.plugin.storage import Committed
+from crm_core.testing.disk import FakeDisk
+from crm_tinydb.storage import TinyDBBackend
+from tinydb_story import consistent_state, filled, opened, unit
+from tinydb_world import HOME
+
+NORTH = HOME / "north"
+
+
+@pytest.fixture
+async def stores() -> AsyncIterator[list[TinyDBBackend]]:
+    opened_stores: list[TinyDBBackend] = []
+    yield opened_stores
+    for store in opened_stores:
+        await store.close()
+
+
+class GatedDisk(FakeDisk):
+    """A disk on which one file is begun at a gate."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name_, self.gate, self.waiting = name, Event(), Event()
+
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
+        if path.name == self.name_:
+            self.waiting.set()
+            assert self.gate.wait(10)
+        return super().open(path, create=create, exclusive=exclusive, durable=durable)
+
+
+@pytest.mark.parametrize("name", ["journal-00000002.log.new", "store-00000002.json.new"])
+async def test_a_fold_whose_caller_left(name: str, stores: list[TinyDBBackend]) -> None:
+    """A cancelled fold is finished: units that follow are in the journal that it began."""
+    disk = GatedDisk(name)
+    store = await filled(disk, stores)
+    folding = asyncio.create_task(store.fold("north"))
+    await asyncio.to_thread(disk.waiting.wait, 10)
+    folding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await folding
+    later = asyncio.create_task(store.commit("north", unit(4)))
+    await asyncio.sleep(0.1)
+    disk.gate.set()
+    assert isinstance(await later, Committed)
+    await asyncio.sleep(0.1)
+    for survives in ("synced", "all"):
+        after = await opened(disk.power_cut(survives), stores)  # type: ignore[arg-type]
+        assert (await after.state("north")).mode == "ok"
+        assert (await consistent_state(after))[0] == 4
+
+
+class FullDisk(FakeDisk):
+    """A disk that has no space for a folded file, while it is full."""
+
+    full = False
+
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
+        if self.full and path.name.startswith("store-"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().open(path, create=create, exclusive=exclusive, durable=durable)
+
+
+async def test_folds_that_find_no_space_leave_no_segments(stores: list[TinyDBBackend]) -> None:
+    """However often a fold fails, its files do not pile up; the next one that has space succeeds."""
+    disk = FullDisk()
+    store = await filled(disk, stores, folds=1)
+    before = [name for name in disk.names(NORTH) if name.endswith(".seg")]
+    disk.full = True
+    for number in range(7, 10):
+        await store.commit("north", unit(number))
+        with pytest.raises(StorageFull):
+            await store.fold("north")
+        assert [name for name in disk.names(NORTH) if name.endswith(".seg")] == before
+    assert (await consistent_state(store))[0] == 9
+    disk.full = False
+    await store.fold("north")
+    after = await opened(disk.power_cut(), stores)
+    assert (await consistent_state(after))[0] == 9
+
+
+async def test_a_folded_file_whose_sync_failed_has_its_segments(stores: list[TinyDBBackend]) -> None:
+    """A fold that failed after its folded file had its name removes no file that this one lists."""
+    for number in range(12):
+        disk = FakeDisk()
+        store = await filled(disk, stores, folds=1)
+        calls = len(disk.calls)
+        disk.fail_at = calls + number, errno.EIO
+        with suppress(StorageUnavailable):
+            await store.fold("north")
+        after = await opened(disk.power_cut("all"), stores)
+        assert ((await after.state("north")).mode, await after.check("north")) == ("ok", ())
