@@ -206,3 +206,30 @@ def test_an_act_after_the_session_ended_says_so_and_changes_nothing(sit: Sit, ap
     expect(said).to_be_visible()
     expect(box).not_to_be_checked()
     expect(page.get_by_role("alert")).to_have_count(1)
+
+
+def test_reload_sends_no_refused_password_or_token_again(sit: Sit) -> None:
+    """Reload opens the page of the form again: passwords are gone, and the name and scopes of a token are back."""
+    desk = sit(People.admin)
+    desk.expected.add(422)
+    page = desk.page
+    desk.go("/account")
+    page.get_by_label("Current password").fill("not this one")
+    page.get_by_label("New password").fill("short")
+    page.get_by_label("Repeat password").fill("short")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.locator("form .err").first).to_be_visible()
+    page.reload()
+    expect(page.locator("form .err")).to_have_count(0)
+    desk.go("/tokens")
+    page.get_by_label("Name").fill("Reloaded")
+    page.get_by_role("button", name="Create token").click()
+    expect(page.locator("form .err").first).to_be_visible()
+    page.reload()
+    expect(page.locator("form .err")).to_have_count(0)
+    expect(page.get_by_label("Name")).to_have_value("Reloaded")
+    page.get_by_role("checkbox").first.check()
+    page.get_by_role("button", name="Create token").click()
+    expect(page.locator("#token")).to_be_visible()
+    page.get_by_role("link", name="I have stored it").click()
+    expect(page.get_by_label("Name")).to_have_value("")
