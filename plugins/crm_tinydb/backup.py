@@ -1,7 +1,8 @@
-"""Create, back up, restore and move tenants' folders; none appears before it is complete."""
+"""Find, create, back up, restore and move tenants' folders; none appears before it is complete."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from crm_core.plugin.dump_file import is_dump, of_another_backend
 from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.change_segments import decoder as change_decoder
 from crm_tinydb.change_segments import fold_changes
-from crm_tinydb.disk import Disk, write_file, write_new
+from crm_tinydb.disk import Disk, is_folder, write_file, write_new
 from crm_tinydb.folded import (
     Folded,
     Snapshot,
@@ -33,6 +34,8 @@ from crm_tinydb.ring import KIND as RING_KIND
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.segments import PREVIOUS, entry_line, fold_entries
 from crm_tinydb.state import State
+
+_FRESH = ".new-"
 
 
 def _no_pause() -> None:
@@ -58,7 +61,7 @@ def create(disk: Disk, tenants_dir: Path, name: str, epoch: str) -> None:
 
 def fresh_name(name: str) -> str:
     """The hidden name of a tenant's folder while its files are written."""
-    return f".new-{name}"
+    return f"{_FRESH}{name}"
 
 
 def write_tenant(disk: Disk, tenants_dir: Path, name: str, content: Folded, epoch: str) -> None:
@@ -75,6 +78,19 @@ def write_tenant(disk: Disk, tenants_dir: Path, name: str, content: Folded, epoc
     if content.ring:
         write_file(disk, fresh / RING, header_line(RING_KIND, 1) + b"".join(map(entry_line, content.ring)))
     write_file(disk, fresh / IDENTITY, IDENTITY_TEXT)
+
+
+def found_tenants(disk: Disk, tenants_dir: Path) -> list[str]:
+    """The names of all tenants. Leftovers of interrupted creations are removed if possible. Raises OSError."""
+    disk.make_folder(tenants_dir)
+    with suppress(OSError):  # the folder may be new, and the one above not ours to read
+        disk.sync_folder(tenants_dir.parent)
+    names = disk.names(tenants_dir)
+    for name in names:
+        if name.startswith(_FRESH):
+            with suppress(OSError):  # it is in the way of no other tenant
+                discard(disk, tenants_dir / name)
+    return [name for name in names if NAME.fullmatch(name) and is_folder(disk, tenants_dir / name)]
 
 
 def discard(disk: Disk, folder: Path) -> None:

@@ -50,7 +50,7 @@ class Disk(Protocol):
         """All of a file."""
 
     def read_part(self, path: Path, start: int, count: int) -> bytes:
-        """The first ``count`` bytes of a file, or all of a shorter one."""
+        """Up to ``count`` bytes of a file from ``start`` on."""
 
     def size(self, path: Path) -> int:
         """Length of a file in bytes."""
@@ -142,7 +142,11 @@ class RealDisk:
         return sorted(path.name for path in folder.iterdir())
 
     def exists(self, path: Path) -> bool:
-        return path.exists()
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def mode(self, path: Path) -> int:
         return path.stat().st_mode & 0o7777

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.model.log import LogEntry
 from crm_core.plugin.storage import StorageContext, StoreState, Summary
-from crm_tinydb.backup import check_free, discard, fresh_name, move, remove
+from crm_tinydb.backup import check_free, discard, found_tenants, fresh_name, move, remove
 from crm_tinydb.closed_tenants import GONE, ClosedTenants, unreadable
-from crm_tinydb.disk import Disk, gone, is_folder
+from crm_tinydb.disk import Disk, gone
 from crm_tinydb.early_attempts import EarlyAttempts
 from crm_tinydb.formats import NewerStore
-from crm_tinydb.names import NAME, TenantNames
+from crm_tinydb.names import TenantNames
 from crm_tinydb.opening import MARKER, open_tenant
 from crm_tinydb.refusals import files_unreadable
 from crm_tinydb.summaries import read_summary, write_summary
@@ -51,19 +52,7 @@ class OpenTenants:
 
     async def scan(self) -> None:
         """Find the tenants, and remove leftovers of interrupted creations. Raises OSError."""
-
-        def inspect() -> list[str]:
-            self.disk.make_folder(self.tenants_dir)
-            names = self.disk.names(self.tenants_dir)
-            for name in names:
-                if name.startswith(".new-"):
-                    discard(self.disk, self.tenants_dir / name)
-            return names
-
-        names = await self._workers.run(inspect)
-        self.names = TenantNames(
-            name for name in names if NAME.fullmatch(name) and is_folder(self.disk, self.tenants_dir / name)
-        )
+        self.names = TenantNames(await self._workers.run(lambda: found_tenants(self.disk, self.tenants_dir)))
         await self._workers.run(lambda: self._closed.look_at_all(self.names))
 
     def find_open(self, name: str) -> Tenant | None:
@@ -221,15 +210,35 @@ class OpenTenants:
             async with self._adding:
                 check_free(self.disk, self.tenants_dir, name)
                 self._moving.add(name)  # no request may open the folder while it is replaced
-                await self._release(name)
-                await self._workers.run(lambda: move(self.disk, self.tenants_dir, fresh_name(name), name))
-                self._closed.forget(name)
-            self.names.add(name)
-        except OSError as error:
+                try:
+                    await self._release(name)
+                    await self._move(fresh_name(name), name)
+                finally:
+                    self._moving.discard(name)
+        except (OSError, SetupError) as error:
+            with suppress(OSError):
+                await self._workers.run(lambda: discard(self.disk, self.tenants_dir / fresh_name(name)))
+            if isinstance(error, SetupError):
+                raise
             raise SetupError([f"tenant {name} cannot be created in {self.tenants_dir}: {error.strerror}"]) from None
         finally:
-            self._moving.discard(name)
             self._creating.discard(name)
+
+    async def _move(self, old: str, new: str) -> None:
+        """Rename a folder. If only its sync fails, the tenant is known by the new name too. Raises OSError."""
+        try:
+            await self._workers.run(lambda: move(self.disk, self.tenants_dir, old, new))
+        except OSError:
+            if gone(self.disk, self.tenants_dir / old) and not gone(self.disk, self.tenants_dir / new):
+                self._know(old, new)
+            raise
+        self._know(old, new)
+
+    def _know(self, old: str, new: str) -> None:
+        for name in (old, new):
+            self._closed.forget(name)
+        self.names.discard(old)
+        self.names.add(new)
 
     async def _release(self, name: str) -> None:
         """Close a tenant if it is open or being opened."""
@@ -250,14 +259,11 @@ class OpenTenants:
             try:
                 for name in (old, new):
                     await self._release(name)
-                await self._workers.run(lambda: move(self.disk, self.tenants_dir, old, new))
+                await self._move(old, new)
             except OSError as error:
                 raise SetupError([f"tenant {old} cannot be renamed: {error.strerror}"]) from None
             finally:
                 self._moving -= {old, new}
-            self.names.discard(old)
-            self._closed.forget(old)
-            self.names.add(new)
 
     async def remove(self, name: str) -> None:
         """Close a tenant and delete its folder, whole or at the next start. Raises UnknownTenant, SetupError."""
