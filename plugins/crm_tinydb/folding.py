@@ -19,7 +19,7 @@ from crm_tinydb.journal import Journal
 from crm_tinydb.log import retention_start
 from crm_tinydb.segments import fold_entries, retained
 from crm_tinydb.tenant import FOLD_AT, Tenant, fold_at
-from crm_tinydb.tidying import drop_segments, tidy
+from crm_tinydb.tidying import Earlier, drop_segments, tidy
 
 PAUSE = 0.0005  # seconds between slices, so that the loop does not wait for the interpreter
 
@@ -67,7 +67,9 @@ async def _fold(tenant: Tenant, keep: KeepDays) -> None:
     async with tenant.maintenance:
         if tenant.closed or tenant.reasons or tenant.group_commit.journal is None:
             return
-        before, frozen = tenant.generation, await _freeze(tenant)
+        segments = (*tenant.log.segments, *tenant.changes.segments)
+        before = Earlier(tenant.generation, frozenset([segment.name for segment in segments]))
+        frozen = await _freeze(tenant)
         summary = tenant.unclean if frozen is None else await _advance(tenant, *frozen, keep)
         disk, folder = tenant.disk, tenant.folder
         if summary is not None:

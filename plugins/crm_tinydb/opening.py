@@ -22,9 +22,9 @@ from crm_tinydb.journal import KIND, Journal, journal_name, replay
 from crm_tinydb.log import Log
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.ring import Ring
-from crm_tinydb.segments import StoredSegment, segment_bytes, segment_path
+from crm_tinydb.segments import PREVIOUS, StoredSegment, segment_bytes, segment_path
 from crm_tinydb.state import State
-from crm_tinydb.tidying import journals, stores, tidy
+from crm_tinydb.tidying import Earlier, journals, stores, tidy
 
 MARKER = "quarantine"
 CHECKED_AT_OPEN = 1 << 24  # bytes of segments checked at open; the others are checked when read
@@ -66,7 +66,8 @@ class Opened:
 
         After an admin has removed the marker the tenant continues without it.
         """
-        return any(name.startswith(f"{path.name}.damaged-") for name in self.disk.names(path.parent))
+        places = [place for place in (self.folder, self.folder / PREVIOUS) if self.disk.exists(place)]
+        return any(name.startswith(f"{path.name}.damaged-") for place in places for name in self.disk.names(place))
 
 
 def quarantine(disk: Disk, folder: Path, reasons: list[str]) -> None:
@@ -98,7 +99,7 @@ def open_tenant(disk: Disk, folder: Path, bound: int, reindex: Reindex | None = 
         opened.log.segments = tuple(_whole(opened, opened.log.segments, CHECKED_AT_OPEN))
         _changes(opened, folded.summary)
         if folded.summary.sole and not opened.reasons:  # a crash may have left earlier generations
-            done = tidy(disk, folder, folded.summary, folded.summary.generation)
+            done = tidy(disk, folder, folded.summary, Earlier(folded.summary.generation))
             opened.unclean = None if done else folded.summary
     _journals(opened, whole=folded is not None)
     _ring(opened)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from crm_tinydb.disk import Disk, drop
 from crm_tinydb.folded import FoldedSummary
@@ -37,14 +38,21 @@ def journals(disk: Disk, folder: Path) -> dict[int, Path]:
     return _generations(disk, folder, _JOURNAL)
 
 
-def tidy(disk: Disk, folder: Path, summary: FoldedSummary, before: int) -> bool:
+class Earlier(NamedTuple):
+    """A generation before the newest, by its number, and the segments that it lists."""
+
+    number: int
+    segments: frozenset[str] = frozenset()
+
+
+def tidy(disk: Disk, folder: Path, summary: FoldedSummary, before: Earlier) -> bool:
     """Keep the generation ``before`` as the last good one and remove older ones; whether all of that was done.
 
     The next fold does the rest. A sole generation keeps no earlier one: it is the first without records that were
     erased.
     """
     listed = {segment.name for segment in (*summary.segments, *summary.change_segments)}
-    oldest = summary.generation if summary.sole else before
+    oldest, stay = (summary.generation, listed) if summary.sole else (before.number, listed | before.segments)
     done = True
     try:
         previous = folder / PREVIOUS
@@ -56,7 +64,7 @@ def tidy(disk: Disk, folder: Path, summary: FoldedSummary, before: int) -> bool:
                 elif number < summary.generation and path.parent == folder:
                     disk.replace(path, previous / path.name)
         for name in disk.names(previous):
-            if name.endswith(".seg") and name not in listed:
+            if name.endswith(".seg") and name not in stay:
                 done &= drop(disk, previous / name)
         for name in disk.names(folder):
             if name.endswith(".seg") and name not in listed:
