@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from crm_core.model.fields import bare, is_struct, struct_fields
+from crm_core.model.fields import any_value, bare, is_struct, struct_fields
 from crm_core.model.keys import KeyKind
 from crm_core.model.names import is_section_name
 from crm_core.model.secret_members import secret_members
@@ -126,7 +126,7 @@ def _beyond_json(struct: type[msgspec.Struct] | None, what: str) -> Iterator[str
     try:
         if struct is not None:
             msgspec.json.Decoder(struct)
-            msgspec.json.schema(struct)
+            msgspec.json.schema(struct, schema_hook=any_value)
     except (TypeError, NameError) as error:
         yield f"{what} cannot be read from JSON: {said(error)}"
 

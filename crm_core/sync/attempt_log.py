@@ -17,7 +17,7 @@ from crm_core.model.log import ACCEPTED, Head, LogEntry, Status
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Claim, Committed, OutcomeUnknown, Unit
 from crm_core.server_log import ServerLog
-from crm_core.sync import content_checks, signature_checks
+from crm_core.sync import content_checks, nonces, signature_checks
 from crm_core.sync.context import SyncContext
 from crm_core.sync.limits import Over, UnverifiedLimit
 from crm_core.sync.logged_findings import logged_findings
@@ -60,7 +60,7 @@ class AttemptLog:
             payload_type=attempt.push.payload_type,
         )
         return Claim(
-            signature_checks.nonce_claim(key),
+            nonces.nonce_claim(key),
             presented.nonce,
             msgspec.json.encode(evidence),
             expires=presented.timestamp + self._context.settings.skew_seconds,
@@ -146,7 +146,7 @@ class AttemptLog:
         """The response to a repeat of an accepted push, for tenants whose roster accepts repeats."""
         if roster.repeats != "accept":
             return None
-        push, original = attempt.push, await signature_checks.first_use(self._context.backend, attempt)
+        push, original = attempt.push, await nonces.first_use(self._context.backend, attempt)
         if original is None or original.status not in ACCEPTED:
             return None
         if not original.is_repeated_by(attempt.fingerprints, push.payload_type):
@@ -165,7 +165,7 @@ class AttemptLog:
 
     async def _find_commit(self, attempt: Attempt) -> Committed:
         """Whether a commit whose answer was lost was made, by its nonce. Raises StorageUnavailable."""
-        original = await signature_checks.first_use(self._context.backend, attempt)
+        original = await nonces.first_use(self._context.backend, attempt)
         if original is None or original.request_id != attempt.push.request_id:
             raise StorageUnavailable("The store did not answer. Send the same request again.", retry_after=1)
         view = await self._context.backend.view(attempt.push.tenant, None)

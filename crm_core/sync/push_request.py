@@ -101,6 +101,7 @@ class Attempt(msgspec.Struct):
     scheme: SignatureScheme | None = None
     presented: Presented | None = None
     key: Key | None = None
+    other_keys: tuple[Key, ...] = ()  # under which this message may have come before
     verified_signature: bool = False
     envelope: Envelope | None = None
     parts: tuple[PartShape, ...] = ()

@@ -27,12 +27,11 @@ from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.times import to_wire
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.storage import Claim, Unit
-from crm_core.sync import content_checks, signature_checks
+from crm_core.sync import content_checks, nonces, signature_checks
 from crm_core.sync.apply import Plan, Receipt, ReceiptStatus, removed_modules, unit_of
 from crm_core.sync.attempt_log import AttemptLog, Repeat
 from crm_core.sync.context import SyncContext
 from crm_core.sync.long_bodies import checked
-from crm_core.sync.nonces import HealthNonces
 from crm_core.sync.outcome import PartShape, SectionOutcome
 from crm_core.sync.push_request import Attempt, PushRequest
 from crm_core.sync.sections import Intent
@@ -65,7 +64,7 @@ class Receiver:
         self._context = context
         self._attempt_log = attempt_log
         self._count_records = count_records
-        self._health_nonces = HealthNonces()
+        self._health_nonces = nonces.HealthNonces()
 
     async def receive(self, push: PushRequest) -> Receipt | Repeat:
         """Check, apply and log a push. Raises the refusal of the check that failed."""
@@ -128,6 +127,7 @@ class Receiver:
         keys = signature_checks.active_keys(scheme, presented, roster, now)  # KEY
         key = signature_checks.matching_key(attempt, scheme, presented, keys, self._context.registry)  # SIGNATURE
         signature_checks.timely(presented, self._context.settings, now)  # TIMESTAMP
+        attempt.other_keys = nonces.other_keys(attempt, roster, self._context.settings, now)
         return key
 
     async def _repeated(self, attempt: Attempt, roster: TenantRoster, error: ReplayedNonce) -> Repeat:
@@ -140,18 +140,18 @@ class Receiver:
     def _assumed(self, attempt: Attempt) -> _Known | None:
         """The workspace as it was seen last, and no claim; None if that would not do."""
         workspace = self._context.views.assumed(attempt.push.tenant)
-        if workspace is None or len(attempt.fingerprints) > 1:  # a unit has only the claim of the present secret
+        # A unit has only the claims of the present secret and of the key that signed.
+        if workspace is None or len(attempt.fingerprints) > 1 or attempt.other_keys:
             return None
         return _Known(workspace, [], assumed=True)
 
     async def _stored(self, attempt: Attempt) -> _Known:
         """The workspace and the claims of a push, in one call. Raises ReplayedNonce."""
-        key, presented = attempt.verified_by()
-        nonce = signature_checks.nonce_claim(key), presented.nonce
-        claims = [nonce, *((PAYLOAD_CLAIM, fingerprint) for fingerprint in attempt.fingerprints)]
-        workspace, (used, *accepted) = await self._context.views.with_claims(attempt.push.tenant, claims)
-        signature_checks.unused_nonce(used)
-        return _Known(workspace, accepted)
+        used = nonces.nonce_places(attempt)
+        claims = [*used, *((PAYLOAD_CLAIM, fingerprint) for fingerprint in attempt.fingerprints)]
+        workspace, evidence = await self._context.views.with_claims(attempt.push.tenant, claims)
+        nonces.unused_nonce(attempt, evidence[: len(used)])
+        return _Known(workspace, evidence[len(used) :])
 
     async def _verified(
         self, attempt: Attempt, payload_type: PayloadType, key: Key, roster: TenantRoster, known: _Known

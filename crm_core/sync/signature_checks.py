@@ -33,7 +33,6 @@ from crm_core.model.times import to_wire
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.signature import Presented, SignatureScheme
-from crm_core.plugin.storage import StorageBackend
 from crm_core.settings import SyncSettings
 from crm_core.sync.push_request import Attempt, PushRequest
 
@@ -238,24 +237,6 @@ def section_not_allowed(key: Key, section: str) -> TypeNotAllowed:
 def revoked_versions(roster: TenantRoster) -> set[int]:
     """The versions of revoked keys: what they pushed does not count for the version floor."""
     return {key.version for key in roster.keys.values() if key.revoked}
-
-
-def nonce_claim(key: Key) -> str:
-    """The kind of the claims of a key's nonces."""
-    return f"nonce:{key.version}"
-
-
-async def first_use(backend: StorageBackend, attempt: Attempt) -> Original | None:
-    """The request that used the nonce of an attempt, if one did."""
-    key, presented = attempt.verified_by()
-    evidence = await backend.claim(attempt.push.tenant, nonce_claim(key), presented.nonce)
-    return None if evidence is None else Original.read(evidence)
-
-
-def unused_nonce(evidence: bytes | None) -> None:
-    """Refuse a nonce that was used. Raises ReplayedNonce with the first use."""
-    if evidence is not None:
-        raise replayed(Original.read(evidence))
 
 
 def replayed(original: Original) -> ReplayedNonce:

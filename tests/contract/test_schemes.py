@@ -158,3 +158,37 @@ def test_a_scheme_that_names_no_key_tries_those_that_it_may_use(narrowed: Box) -
     headers = webhook(body, "narrow-4", key=key_of("contoso", 2))
     problem(post(narrowed, body, headers, "contoso"), 401, "scheme_not_accepted")
     narrowed.applied("branding", BRANDING, tenant="contoso", key_version=2)
+
+
+def both_signatures(body: bytes, number: str) -> tuple[dict[str, str], list[str]]:
+    """The headers of a webhook that is signed with keys 2 and 3, as during a rotation, and each signature alone."""
+    signed = [webhook(body, number, key=key_of(version=version)) for version in (2, 3)]
+    alone = [headers["webhook-signature"] for headers in signed]
+    return signed[0] | {"webhook-signature": " ".join(alone)}, alone
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_webhook_without_one_of_its_signatures_is_a_replay(box: Box, left: int) -> None:
+    """Anyone can take a signature away, and the message is still signed; it was refused or previewed before."""
+    body = box.body("branding", BRANDING, mode="preview")
+    headers, alone = both_signatures(body, f"msg_both_{left}")
+    original = good(post(box, body, headers))["request_id"]
+    replay = problem(post(box, body, headers | {"webhook-signature": alone[left]}), 409, "replayed_nonce")
+    assert replay["original"]["request_id"] == original
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_each_signature_of_a_webhook_uses_the_message(box: Box, first: int) -> None:
+    """Sent with either of its signatures, the message is used for the other one too."""
+    body = box.body("branding", {"title": 5})
+    headers, alone = both_signatures(body, f"msg_split_{first}")
+    problem(post(box, body, headers | {"webhook-signature": alone[first]}), 422, "invalid_payload")
+    for signature in (alone[1 - first], headers["webhook-signature"]):
+        problem(post(box, body, headers | {"webhook-signature": signature}), 409, "replayed_nonce")
+
+
+def test_the_id_of_a_webhook_is_free_for_another_message_under_another_key(box: Box) -> None:
+    """Nonces are separate for each key; only the same message counts once for all of them."""
+    for version in (2, 3):
+        body = box.body("branding", BRANDING)
+        assert post(box, body, webhook(body, "msg_shared", key=key_of(version=version))).status_code == 200

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from crm_core import __version__
+from crm_core.model.fields import any_value
 from crm_core.model.names import NAME_PATTERN
 from crm_core.web.api.examples import command_of
 from crm_core.web.api.named_enums import name_enums
@@ -64,7 +65,7 @@ def _described(types: Iterable[Any], components: dict[str, Any]) -> tuple[dict[A
     """
     known: dict[Any, Any] = {}
     for type_ in types:
-        (schema,), named = msgspec.json.schema_components([type_], ref_template=_REF)
+        (schema,), named = msgspec.json.schema_components([type_], schema_hook=any_value, ref_template=_REF)
         names = _free_names(named, components)
         components |= {names[name]: _referring(body, names) for name, body in named.items()}
         known[type_] = _referring(schema, names)

@@ -34,7 +34,8 @@ def payload_type(**members: Any) -> PayloadType:
 
 
 def test_what_json_has_is_no_fault() -> None:
-    """An object of one kind, and an example that is plain JSON."""
+    """An object of one kind, any value, and an example that is plain JSON."""
+    assert faults_of(payload_type(SECTION=section(dict[str, object])), "payload type", PayloadType) == []
     assert faults_of(payload_type(SECTION=section(Here), EXAMPLE={"at": {}}), "payload type", PayloadType) == []
 
 
