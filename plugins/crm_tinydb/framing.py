@@ -14,6 +14,7 @@ import msgspec
 
 FORMAT = 1
 BATCH = 4 << 20  # bytes that one sync carries at most, unless a single line is longer
+LINE = 10  # bytes of a line besides its text
 SECTOR = 512  # bytes that a disk writes whole or not at all
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ def header_line(kind: str, generation: int, base: int = 0) -> bytes:
 
 def unframed(line: bytes) -> bytes | None:
     """The JSON text of a line without its LF, or None if the checksum does not fit."""
-    if len(line) < 10 or line[8:9] != b" ":
+    if len(line) < LINE or line[8:9] != b" ":
         return None
     text = line[9:]
     return text if b"%08x" % crc32(text) == line[:8] else None

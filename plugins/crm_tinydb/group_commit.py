@@ -31,7 +31,7 @@ class Queued(msgspec.Struct):
     """A unit on its way to the disk.
 
     ``bodies``: of its puts: to copy megabytes out of the change would occupy the loop; ``text``: the change, encoded;
-    None: a long one, for a thread to encode.
+    None: a long one, for a thread to encode; ``size``: of its line, or a little more.
     """
 
     change: JournalEntry

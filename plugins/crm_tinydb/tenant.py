@@ -18,6 +18,7 @@ from crm_core.plugin.unit import Committed, Conflict, Put, Unit
 from crm_tinydb.change import encode
 from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.disk import NO_SPACE
+from crm_tinydb.framing import LINE
 from crm_tinydb.group_commit import GroupCommit, Queued, refusal
 from crm_tinydb.log import LogView
 from crm_tinydb.opening import Opened, quarantine
@@ -179,8 +180,8 @@ class Tenant:
         answer: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         committed = Committed(change.seq, change.revision, pending.head, tuple([put.revision for put in change.puts]))
         bodies = [body for _, body in contents]
-        sent = text if short is change else None
-        self.group_commit.add(Queued(change, bodies, sent, len(text) + size, answer, committed))
+        sent, length = (text, len(text)) if short is change else (None, len(text) + size)
+        self.group_commit.add(Queued(change, bodies, sent, length + LINE, answer, committed))
         return answer
 
     def _publish(self, units: list[Queued]) -> None:

@@ -20,6 +20,7 @@ from crm_core.plugin.storage import (
 )
 from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import put
+from crm_tinydb.framing import BATCH, LINE
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_world import open_store, with_folders
 
@@ -176,3 +177,39 @@ async def test_what_could_not_be_read_back_is_refused(store: TinyDBBackend, disk
     assert (await again.state("north")).mode == "ok"
     assert await again.count("north", "notes") == 1
     await again.close()
+
+
+class MeasuringDisk(SlowDisk):
+    """A disk that notes the lengths of the writes of units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[int] = []
+
+    def write(self, handle: int, data: bytes) -> int:
+        if b'"seq"' in data:
+            self.written.append(len(data))
+        return super().write(handle, data)
+
+
+async def test_a_batch_is_no_longer_than_a_power_cut_may_leave_as_zeros() -> None:
+    """The checksums and line feeds of its lines count too."""
+    disk = with_folders(MeasuringDisk())
+    store = await open_store(disk)
+    await store.create("north")
+
+    def filled(length: int) -> Unit:
+        return Unit(now=1, puts=(put("d", {"text": "x" * length}),))
+
+    for _ in range(10):
+        await store.commit("north", filled(0))
+    length = BATCH // 64 - (disk.written[-1] - LINE)
+    disk.gate.clear()
+    first = asyncio.create_task(store.commit("north", filled(0)))
+    await asyncio.sleep(0.05)
+    many = [asyncio.create_task(store.commit("north", filled(length))) for _ in range(64)]
+    await asyncio.sleep(0.05)
+    disk.gate.set()
+    await asyncio.gather(first, *many)
+    assert BATCH - BATCH // 64 <= max(disk.written) <= BATCH
+    await store.close()
