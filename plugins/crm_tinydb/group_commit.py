@@ -84,6 +84,7 @@ class GroupCommit:
         self._paused = asyncio.Lock()
         self._probe: asyncio.Task[None] | None = None
         self._stopped = False
+        self._attempts = 0  # to write again that have begun
 
     @property
     def queued(self) -> bool:
@@ -205,15 +206,18 @@ class GroupCommit:
             self._probe = None
 
     async def recover(self) -> None:
-        """Try to write again; ``failure`` has the result."""
+        """Try to write again; ``failure`` has the result. Callers that wait share the next attempt."""
+        known = self._attempts
         async with self.paused():
-            if self.failure is not None and self.journal is not None and not self._stopped:
-                try:
-                    await self._workers.run(self.journal.repair)
-                except OSError as error:
-                    self.failure = error
-                else:
-                    self.failure = None
+            if self.failure is None or self.journal is None or self._stopped or self._attempts != known:
+                return
+            self._attempts += 1
+            try:
+                await self._workers.run(self.journal.repair)
+            except OSError as error:
+                self.failure = error
+            else:
+                self.failure = None
 
     def stop(self) -> None:
         """Stop probing for good: a repair after the tenant is closed would change files that another object uses.

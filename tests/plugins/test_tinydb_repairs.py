@@ -184,3 +184,19 @@ async def test_a_tenant_closes_after_its_repair(stores: list[TinyDBBackend], mon
     disk.gate.set()
     await moving
     assert isinstance(await store.commit("east", unit(1)), Committed)
+
+
+async def test_many_requests_share_an_attempt_to_write_again(stores: list[TinyDBBackend]) -> None:
+    """Requests that come while the disk fails wait for one or two attempts, not for one of each of them."""
+    disk = FakeDisk()
+    store = await filled(disk, stores)
+    disk.fail("write", errno.EIO, 1000)
+    with pytest.raises(StorageUnavailable):
+        await store.commit("north", unit(4))
+    before = len(disk.calls)
+    outcomes = await asyncio.gather(*(store.commit("north", unit(4)) for _ in range(50)), return_exceptions=True)
+    assert all(isinstance(outcome, StorageUnavailable) for outcome in outcomes)
+    assert disk.calls[before:].count("open probe.new") <= 3
+    disk.heal()
+    outcomes = await asyncio.gather(*(store.commit("north", unit(4)) for _ in range(50)))
+    assert sum(isinstance(outcome, Committed) for outcome in outcomes) == 1
