@@ -82,7 +82,7 @@ async def _fold(tenant: Tenant, keep: KeepDays) -> None:
 async def _freeze(tenant: Tenant) -> tuple[Snapshot, Tails] | None:
     """Begin the next journal and copy the state as of then; None if there is nothing to fold, or the disk fails."""
     async with tenant.group_commit.paused():
-        if tenant.store_state().mode != "ok" or not await _turn(tenant):
+        if tenant.store_state().mode != "ok" or not await _rotate(tenant):
             return None
         assert tenant.group_commit.journal is not None
         log, generation = tenant.log, tenant.group_commit.journal.generation
@@ -96,7 +96,7 @@ async def _advance(tenant: Tenant, frozen: Snapshot, tails: Tails, keep: KeepDay
     """Write the next generation, and drop from memory the entries that are in its segments."""
     disk, folder = tenant.disk, tenant.folder
     summary, length = await tenant.run(lambda: _write(disk, folder, frozen, tails, keep))
-    tenant.log.folded(summary.segments, summary.anchor)
+    tenant.log.drop_folded(summary.segments, summary.anchor)
     tenant.changes.drop_folded(summary.change_segments)
     for erased in tails.erased:
         del tenant.state.erased[erased]
@@ -104,7 +104,7 @@ async def _advance(tenant: Tenant, frozen: Snapshot, tails: Tails, keep: KeepDay
     return summary
 
 
-async def _turn(tenant: Tenant) -> bool:
+async def _rotate(tenant: Tenant) -> bool:
     """Begin the next journal, unless the current one is still empty; False if there is nothing to fold."""
     old = tenant.group_commit.journal
     if old is None:

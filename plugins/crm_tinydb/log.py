@@ -36,7 +36,7 @@ class Log:
         self.segments, self.anchor, self.ring = segments, anchor, ring
         self.tail: list[LogEntry] = []
 
-    def folded(self, segments: tuple[Segment, ...], anchor: Head) -> None:
+    def drop_folded(self, segments: tuple[Segment, ...], anchor: Head) -> None:
         """Drop from memory the entries that are in segments now."""
         self.segments, self.anchor = segments, anchor
         last = segments[-1].last if segments else anchor.seq

@@ -60,7 +60,7 @@ class OpenTenants:
         tenant = self._open.get(name)
         if tenant is None:
             return None
-        if tenant.marked and gone(self.disk, self.tenants_dir / name / MARKER):
+        if tenant.has_marker and gone(self.disk, self.tenants_dir / name / MARKER):
             self._evict(name)
             return None
         self._open.move_to_end(name)

@@ -51,7 +51,7 @@ class Opened:
         self.torn = 0
         self.failure: OSError | None = None  # of the repair of a torn journal: it must succeed before the next write
         self.reasons: list[str] = []
-        self.marked = False
+        self.has_marker = False
 
     def damaged(self, path: Path, why: str) -> None:
         """Record a reason, write the marker, and move the file aside if it exists."""
@@ -105,7 +105,7 @@ def open_tenant(disk: Disk, folder: Path, bound: int, reindex: Reindex | None = 
     _ring(opened)
     if opened.journal is None and not opened.reasons:
         opened.reasons.append("nothing in its folder can be read; restore a backup")
-    opened.marked = disk.exists(folder / MARKER)
+    opened.has_marker = disk.exists(folder / MARKER)
     return opened
 
 

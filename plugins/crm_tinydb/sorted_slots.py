@@ -85,16 +85,6 @@ class SortedSlots:
         first, start = self._place(low)
         return islice(self._from(first, start), self.count(low, high))
 
-    def pieces(self, low: Slot, high: Slot) -> Iterator[list[Slot]]:
-        """The same in lists of one chunk each; between two of them the set may change."""
-        following: Slot | None = low
-        while following is not None and following <= high:
-            at, start = self._place(following)
-            chunk = self._chunks[at]
-            end = bisect_right(chunk, high, start)
-            following = self._bounds[at] if end == len(chunk) and at < len(self._bounds) else None
-            yield chunk[start:end]
-
     def up(self, after: Slot | None) -> Iterator[Slot]:
         """The slots after one, or all, upwards."""
         if after is None:

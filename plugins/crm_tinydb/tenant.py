@@ -28,9 +28,8 @@ from crm_tinydb.waiters import Waiters
 from crm_tinydb.workers import Workers
 
 FOLD_AT = 4 << 20  # bytes of journal
-FOLD_SHARE = (
-    4  # a journal may grow to this part of the folded file: the cost of folds per write is the same at any size
-)
+# A journal may grow to this part of the folded file: the cost of folds per write is the same at any size.
+FOLD_SHARE = 4
 
 
 def fold_at(folded: int) -> int:
@@ -54,7 +53,7 @@ class Tenant:
         self.generation = opened.generation
         self.unclean = opened.unclean  # a sole generation, until all files before it are removed
         self.reasons = opened.reasons
-        self.marked = opened.marked  # the quarantine marker exists, until an admin removes it
+        self.has_marker = opened.has_marker  # of a quarantine, until an admin removes it
         self.readable = opened.journal is not None
         self.waiters = Waiters(self.state.seq)
         self.maintenance = asyncio.Lock()  # one fold, erase, backup, copy, check or closing
@@ -205,7 +204,7 @@ class Tenant:
             async def mark() -> None:
                 with suppress(OSError):  # after a failure the damage is found again when the file is next read
                     await self.run(lambda: quarantine(self.disk, self.folder, reasons))
-                    self.marked = True
+                    self.has_marker = True
 
             self.spawn(mark())
 
