@@ -22,3 +22,14 @@ class ServerLog:
     def error(self, event: str, **members: object) -> None:
         """Report what needs attention."""
         self._logger.error(event, extra={"members": members})
+
+
+def origin(error: BaseException | None) -> dict[str, str]:
+    """The type of an exception and the line that raised it."""
+    if error is None:
+        return {}
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "unknown"
+    return {"error": type(error).__name__, "at": place}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -174,18 +175,11 @@ def _signer(folder: ConfigFolder, name: str, key: Key, pairs: Mapping[bytes, byt
     if name == NATIVE:
         return native_signer(key.material, key.version)
     scheme = folder.registry.schemes[name]
-    if key.kind == "public":
-        return _plugin_signer(scheme.sign_private, pairs[key.material], key.version)
-    return _plugin_signer(scheme.sign, key.material, key.version)
-
-
-def _plugin_signer(
-    sign: Callable[[SignedRequest, bytes, int, int, str], Mapping[str, str]], key: bytes, version: int
-) -> Signer:
-    """A signer for the client from a method of a plugin's scheme: ``sign``, or ``sign_private``."""
+    signs = partial(folder.registry.scheme_calls.sign, scheme, key.kind)
+    material = pairs[key.material] if key.kind == "public" else key.material
 
     def headers(request: Unsigned, timestamp: int, nonce: str) -> Mapping[str, str]:
         arrived = SignedRequest(query=None, **msgspec.structs.asdict(request))
-        return {name.lower(): value for name, value in sign(arrived, key, version, timestamp, nonce).items()}
+        return {name.lower(): value for name, value in signs(arrived, material, key.version, timestamp, nonce).items()}
 
     return headers

@@ -20,6 +20,7 @@ from crm_core.explain.cause import Cause
 from crm_core.explain.keys import other_secrets
 from crm_core.explain.texts import other_texts, spellings
 from crm_core.model.keys import Key, Roster
+from crm_core.plugin.scheme_calls import SchemeCalls
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
 
 _MOST_PAIRED = 400  # guesses of one kind that are combined with those of another
@@ -31,6 +32,7 @@ Guessed = tuple[tuple[Cause, ...], bytes]
 class Search(msgspec.Struct, frozen=True):
     """One request's signature. ``keys``: those that it could mean, in any state, of a kind that the scheme verifies."""
 
+    calls: SchemeCalls
     scheme: SignatureScheme
     request: SignedRequest
     presented: Presented
@@ -52,14 +54,14 @@ class Search(msgspec.Struct, frozen=True):
         return None
 
     def right_text(self) -> bytes:
-        """The text that the signature should cover."""
+        """The text that the signature should cover; empty if the scheme shows none."""
         return self._text(self.request, self.presented)
 
     def bodies(self) -> Iterator[Cause]:
         """For a scheme that signs a digest of the body: the causes that make the digest right."""
         for cause, body in other_bodies(self.request.body):
             request = msgspec.structs.replace(self.request, body=body)
-            if any(self.scheme.verifies(request, self.presented, key) for key in self.keys):
+            if any(self.calls.matches(self.scheme, request, self.presented, key) for key in self.keys):
                 yield cause
 
     def _texts(self, names: AddressNames) -> Iterator[Guessed]:
@@ -76,7 +78,7 @@ class Search(msgspec.Struct, frozen=True):
     def _text(self, request: SignedRequest, presented: Presented) -> bytes:
         """The signed text; empty if the scheme cannot make one of this request."""
         try:
-            return self.scheme.signed_text(request, presented)
+            return self.calls.signed_text(self.scheme, request, presented) or b""
         except CrmError:
             return b""
 

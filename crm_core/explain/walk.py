@@ -15,7 +15,14 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import CrmError, MisdirectedInstance, PayloadTooLarge, SignatureIncomplete, SignatureMalformed
+from crm_core.errors import (
+    CrmError,
+    MisdirectedInstance,
+    PayloadTooLarge,
+    PluginFailed,
+    SignatureIncomplete,
+    SignatureMalformed,
+)
 from crm_core.explain.addresses import MILLISECONDS, WRONG_INSTANCE, WRONG_TENANT, WRONG_TYPE, AddressNames
 from crm_core.explain.captured_request import CapturedRequest
 from crm_core.explain.cause import Cause
@@ -23,6 +30,7 @@ from crm_core.explain.explanation import ExplainedCheck, Explanation, ReceiverRu
 from crm_core.explain.search import Search
 from crm_core.model.keys import NO_ENTRY, Key, TenantRoster
 from crm_core.model.names import NAME_PATTERN
+from crm_core.plugin.scheme_calls import SchemeCalls
 from crm_core.plugin.signature import Presented, SignatureScheme
 from crm_core.sync import content_checks, signature_checks
 from crm_core.sync.checks import Check
@@ -108,7 +116,7 @@ class _Walk:
             scheme=attempt.scheme.NAME if attempt.scheme else None,
             tenant=self._push.tenant,
             key=f"{self._push.tenant}:{key.version} ({key.fingerprint})" if key else None,
-            signed_text=self._search.right_text() if self._search else None,
+            signed_text=(self._search.right_text() or None) if self._search else None,
             body_bytes=len(attempt.body),
             body_sha256=hashlib.sha256(attempt.body).hexdigest(),
         )
@@ -155,7 +163,7 @@ class _Walk:
         reading = partial(signature_checks.presented_signature, attempt, registry, self._entry)
         refusal = self._check(Check.HEADERS, reading)
         scheme = attempt.scheme
-        presented = attempt.presented or (_readable(scheme, attempt) if scheme else None)
+        presented = attempt.presented or (_readable(registry.scheme_calls, scheme, attempt) if scheme else None)
         if scheme is None or presented is None:
             for check in (Check.KEY, Check.SIGNATURE, Check.TIMESTAMP):
                 self._unknown(check, _UNREADABLE)
@@ -163,14 +171,15 @@ class _Walk:
         active = partial(signature_checks.active_keys, scheme, presented, self._entry, self._moment)
         self._check(Check.KEY, lambda: ", ".join(f"version {key.version}" for key in active()))
         meant = tuple(key for key in self._meant(presented) if key.kind in scheme.KEY_KINDS)
-        self._search = Search(scheme, attempt.request(), presented, meant)
-        malformed = isinstance(refusal, SignatureMalformed)
+        self._search = Search(registry.scheme_calls, scheme, attempt.request(), presented, meant)
+        malformed, unmatched = isinstance(refusal, SignatureMalformed), None
         if malformed or not meant:
             self._unknown(Check.SIGNATURE, "its form must be right first" if meant else "no key to check it with")
         else:
             matching = partial(signature_checks.matching_key, attempt, scheme, presented, meant, registry)
-            self._check(Check.SIGNATURE, lambda: f"with key version {matching().version}")
-        if attempt.key is None:
+            unmatched = self._check(Check.SIGNATURE, lambda: f"with key version {matching().version}")
+        shown = type(scheme).signed_text is not SignatureScheme.signed_text
+        if attempt.key is None and shown and not isinstance(unmatched, PluginFailed):
             self._find_causes(self._search, malformed=malformed)
         self._time(presented)
 
@@ -264,20 +273,22 @@ class _Walk:
             content_checks.sections_allowed(self._attempt.key, parts, registry.sections)
 
 
-def _readable(scheme: SignatureScheme, attempt: Attempt) -> Presented | None:
+def _readable(calls: SchemeCalls, scheme: SignatureScheme, attempt: Attempt) -> Presented | None:
     """The headers' content, even if one of them is malformed and the others are right."""
     request = attempt.request()
     try:
-        return scheme.read(request)
+        return calls.read(scheme, request)
     except CrmError:
         pass
-    if "secret" not in scheme.KEY_KINDS:
-        return None  # nothing can be signed without the platform's private key
-    right = {name.lower(): value for name, value in scheme.sign(request, bytes(32), 1, 0, "0" * 16).items()}
+    try:  # a scheme for public keys alone cannot: nothing can be signed without the platform's private key
+        signed = calls.sign(scheme, "secret", request, bytes(32), 1, 0, "0" * 16)
+    except CrmError:
+        return None
+    right = {name.lower(): value for name, value in signed.items()}
     for bad in (name for name in scheme.HEADERS if name in right):
         headers = tuple((name, right[bad] if name == bad else value) for name, value in request.headers)
         try:
-            return scheme.read(msgspec.structs.replace(request, headers=headers))
+            return calls.read(scheme, msgspec.structs.replace(request, headers=headers))
         except CrmError:
             continue
     return None

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from crm_core.errors import CrmError, Finding, PluginFailed
-from crm_core.server_log import ServerLog
+from crm_core.server_log import ServerLog, origin
 
 T = TypeVar("T")
 Check = Callable[[Any], T]
@@ -93,8 +93,12 @@ class Door:
                 raise
             if self._on_failure is not None:
                 self._on_failure(plugin, hook, error)
+            known = f"The plugin {plugin} failed in {hook}"
             raise PluginFailed(
-                f"The plugin {plugin} failed in {hook}. The server's log has the cause.", plugin=plugin, hook=hook
+                f"{known}. The server's log has the cause.",
+                operator_detail=f"{known}: {' at '.join(origin(error).values())}.",
+                plugin=plugin,
+                hook=hook,
             ) from error
         finally:
             if self._wall() - left >= SLOW:  # no call takes more CPU than time, and this clock is no system call

@@ -16,9 +16,9 @@ from crm_core.errors import (
     SignatureMalformed,
     SignatureMissing,
 )
-from crm_core.model.keys import Key
-from crm_core.plugin.door import Door, exactly, findings, sentence, text
-from crm_core.plugin.signature import MATCHING, Presented, SignatureScheme, SignedRequest
+from crm_core.model.keys import Key, KeyKind
+from crm_core.plugin.door import Door, exactly, findings, mapping, sentence, text
+from crm_core.plugin.signature import MATCHING, SIGNING, Presented, SignatureScheme, SignedRequest
 
 REFUSALS: Final = (
     AmbiguousSignature,
@@ -58,6 +58,29 @@ class SchemeCalls:
             partial(exactly, expected=bool),
             through=REFUSALS,
         )
+
+    def sign(  # noqa: PLR0917 -- those of SignatureScheme.sign
+        self, scheme: SignatureScheme, kind: KeyKind, request: SignedRequest, key: bytes, key_version: int,
+        timestamp: int, nonce: str,
+    ) -> dict[str, str]:  # fmt: skip
+        """The headers of a signature with a key of this kind. Raises ``REFUSALS``, PluginFailed."""
+        method = SIGNING[kind]
+        signing = partial(getattr(scheme, method), request, key, key_version, timestamp, nonce)
+        return self._door.call(
+            self._owners[scheme.NAME], method, partial(_refusing, signing), _headers, through=REFUSALS
+        )
+
+    def signed_text(self, scheme: SignatureScheme, request: SignedRequest, presented: Presented) -> bytes | None:
+        """The text that the signature must cover; None if the scheme does not show it. Raises as ``read``."""
+        if type(scheme).signed_text is SignatureScheme.signed_text:
+            return None
+        showing = partial(_refusing, partial(scheme.signed_text, request, presented))
+        check = partial(exactly, expected=bytes)
+        return self._door.call(self._owners[scheme.NAME], "signed_text", showing, check, through=REFUSALS)
+
+
+def _headers(value: Any) -> dict[str, str]:
+    return {text(name): text(field) for name, field in mapping(value).items()}
 
 
 def _refusing(call: Callable[[], Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crm_core.errors import CrmError, InternalError, PluginFailed
 from crm_core.server.problem import problem as server_problem
-from crm_core.server_log import ServerLog
+from crm_core.server_log import ServerLog, origin
 from crm_core.web.answers import Answer
 from crm_core.web.request import Request
 
@@ -29,14 +29,3 @@ def understood(error: Exception, request_id: str) -> CrmError:
         return error
     _log.error("internal_error", **origin(error), request_id=request_id)
     return InternalError("Something broke on our side; nothing was changed. The request id leads to the server's log.")
-
-
-def origin(error: BaseException | None) -> dict[str, str]:
-    """The type of an exception and the line that raised it."""
-    if error is None:
-        return {}
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "unknown"
-    return {"error": type(error).__name__, "at": place}

@@ -130,6 +130,14 @@ def test_refusals_of_a_policy_are_plain_and_few() -> None:
     assert {(type(each.pointer), type(each.message), len(each.message)) for each in found} == {(str, str, 2000)}
 
 
+def test_operators_learn_the_type_and_the_line() -> None:
+    """Commands print it, as no server writes a log for them; the words of the error stay out."""
+    with pytest.raises(PluginFailed) as caught:
+        called(RuntimeError("the secret"), door.findings)
+    assert f"failed in hook: RuntimeError at {__name__}:" in caught.value.operator_detail
+    assert "secret" not in caught.value.operator_detail
+
+
 class Ended(BaseException):
     """Such as the time limits of some libraries."""
 

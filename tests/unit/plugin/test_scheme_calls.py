@@ -194,3 +194,16 @@ def test_a_refusal_has_the_form_of_its_interface(calls: SchemeCalls) -> None:
     refusal = caught.value
     assert (refusal.status, refusal.code, refusal.evidence) == (400, "signature_malformed", {})
     assert (type(refusal.detail), len(refusal.detail)) == (str, 2000)
+
+
+@pytest.mark.parametrize("headers", [None, {"X-Mac": 5}, {"X-Mac": "\udcff"}, ["X-Mac"]])
+def test_what_are_no_headers_is_a_failure_of_the_plugin(calls: SchemeCalls, headers: Any) -> None:
+    """Commands that sign with the scheme name it."""
+
+    class Signing(Scripted):
+        def sign(self, *_: object) -> Any:  # type: ignore[override]
+            return headers
+
+    with pytest.raises(PluginFailed) as failed:
+        calls.sign(Signing(None), "secret", REQUEST, b"secret", 2, 1, "n" * 16)
+    assert failed.value.evidence == {"plugin": "acme", "hook": "sign"}

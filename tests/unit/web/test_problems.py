@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crm_core.web.problems import origin, problem
+from crm_core.server_log import origin
+from crm_core.web.problems import problem
 from crm_core.web.request import Request, request_of
 
 
