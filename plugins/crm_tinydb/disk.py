@@ -257,16 +257,6 @@ def _write(disk: Disk, handle: int, chunks: Iterable[bytes]) -> int:
     return length
 
 
-def move_aside(disk: Disk, path: Path) -> Path:
-    """Rename a file that cannot be trusted to a free ``NAME.damaged-N``."""
-    number = 1
-    while disk.exists(aside := path.with_name(f"{path.name}.damaged-{number}")):
-        number += 1
-    disk.replace(path, aside)
-    disk.sync_folder(path.parent)
-    return aside
-
-
 def gone(disk: Disk, path: Path) -> bool:
     """Whether a file or folder is certainly not there; a disk that cannot say is no proof."""
     try:

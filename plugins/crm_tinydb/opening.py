@@ -14,7 +14,7 @@ from typing import TypeVar
 from crm_core.model.log import Head, LogEntry
 from crm_core.plugin.storage import Reindex
 from crm_tinydb.change_log import ChangeLog
-from crm_tinydb.disk import Disk, drop, move_aside, write_file
+from crm_tinydb.disk import Disk, drop, write_file
 from crm_tinydb.folded import Folded, FoldedSummary, read_folded, store_name
 from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT, refuse_newer
 from crm_tinydb.framing import Damaged, header_line, read_header
@@ -53,13 +53,13 @@ class Opened:
         self.reasons: list[str] = []
         self.has_marker = False
 
-    def damaged(self, path: Path, why: str) -> None:
-        """Record a reason, write the marker, and move the file aside if it exists."""
+    def damaged(self, path: Path, why: str, good: bytes = b"") -> None:
+        """Record a reason, write the marker, and move the file aside if it exists; ``good`` takes its place."""
         self.reasons.append(f"{path.name} {why}")
         with contextlib.suppress(OSError):  # if this fails the file stays, and is found again
             quarantine(self.disk, self.folder, self.reasons)
             if self.disk.exists(path):
-                move_aside(self.disk, path)
+                _move_aside(self.disk, path, good)
 
     def was_moved_aside(self, path: Path) -> bool:
         """Whether a missing file was moved aside as damaged, which was reported then.
@@ -74,6 +74,27 @@ def quarantine(disk: Disk, folder: Path, reasons: list[str]) -> None:
     """Write the marker that keeps a tenant read-only. Raises OSError."""
     text = "\n".join([*reasons, "Remove this file to continue with what is left, or restore a backup."]) + "\n"
     write_file(disk, folder / MARKER, text.encode())
+
+
+def _move_aside(disk: Disk, path: Path, good: bytes = b"") -> None:
+    """Rename a file that cannot be trusted to a free ``NAME.damaged-N``, and put its ``good`` part in its place.
+
+    Raises OSError; then the file is where it was.
+    """
+    number = 1
+    while disk.exists(aside := path.with_name(f"{path.name}.damaged-{number}")):
+        number += 1
+    if good:
+        disk.link(path, aside)
+        try:
+            write_file(disk, path, good)
+        except OSError:
+            disk.replace(aside, path)  # does nothing if both are one file
+            drop(disk, aside)
+            raise
+    else:
+        disk.replace(path, aside)
+    disk.sync_folder(path.parent)
 
 
 def open_tenant(disk: Disk, folder: Path, bound: int, reindex: Reindex | None = None) -> Opened:
@@ -230,10 +251,7 @@ def _journal(opened: Opened, path: Path, generation: int, *, last: bool) -> bool
         whole, good = False, error.good
         _lose_epoch(state)
         if disk.exists(path) or not opened.was_moved_aside(path):
-            opened.damaged(path, error.reason)
-        if good:
-            with contextlib.suppress(OSError):
-                write_file(disk, path, data[:good])
+            opened.damaged(path, error.reason, data[:good])
     folded = opened.log.segments[-1].last if opened.log.segments else opened.log.anchor.seq
     opened.log.tail += [entry for entry in entries if (entry.seq or 0) > folded]
     opened.journal = Journal(disk, path, generation, base, good, torn=opened.failure is not None)

@@ -1,7 +1,7 @@
 """The file ``summary`` of a closed tenant, from which lists of tenants are served without opening it.
 
-It names the generation and length of the journal that it belongs to, and is not used if that journal has changed since,
-as before a crash. So it needs no sync.
+It names the generation and length of the journal, and the length of the file of unverified attempts, that it belongs
+to, and is not used if either has changed since, as before a crash. So it needs no sync.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from crm_tinydb.framing import FORMAT, Damaged, framed, unframed
 from crm_tinydb.journal import Journal, journal_name
 from crm_tinydb.log import LogView
 from crm_tinydb.opening import MARKER
+from crm_tinydb.ring import NAME as RING
 from crm_tinydb.segments import Segment
 from crm_tinydb.tenant import Tenant
 
@@ -29,12 +30,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    """The file's only line: the summary and the journal that it belongs to."""
+    """The file's only line: the summary and the files that it belongs to; an earlier version named no ``attempts``."""
 
     format: int
     generation: int
     length: int
     summary: Summary
+    attempts: int | None = None
 
 
 _decoder = msgspec.json.Decoder(_Stored)
@@ -53,7 +55,8 @@ def _write(log: LogView, journal: Journal, revision: int, sections: tuple[Docume
     try:
         found = {name: tuple(map(_without_errors, log.find(query, _refuse))) for name, query in QUERIES.items()}
         summary = summary_of(revision, digest(sections), found)
-        line = framed(_encode(_Stored(FORMAT, journal.generation, journal.length, summary)))
+        attempts = _length_of_attempts(log.disk, log.folder)
+        line = framed(_encode(_Stored(FORMAT, journal.generation, journal.length, summary, attempts)))
         if not log.disk.exists(path) or log.disk.read(path) != line:
             handle = log.disk.open(path, create=True)
             try:
@@ -71,9 +74,14 @@ def read_summary(disk: Disk, folder: Path) -> Summary | None:
         current = folder / journal_name(stored.generation)
         later = folder / journal_name(stored.generation + 1)
         whole = stored.format == FORMAT and disk.size(current) == stored.length
+        whole = whole and stored.attempts in (None, _length_of_attempts(disk, folder))
         if whole and not disk.exists(later) and not disk.exists(folder / MARKER):
             return stored.summary
     return None
+
+
+def _length_of_attempts(disk: Disk, folder: Path) -> int:
+    return disk.size(folder / RING) if disk.exists(folder / RING) else 0
 
 
 def _without_errors(entry: LogEntry) -> LogEntry:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +73,34 @@ async def test_the_fold_after_a_damaged_one_keeps_the_generation_before_whole(st
         assert isinstance(await store.commit("north", unit(10 + number)), Committed)
         await store.fold("north")
         await store.close()
+
+
+class AlmostFullDisk(FakeDisk):
+    """A disk that has space for a marker, but not for a journal."""
+
+    full = False
+
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
+        if self.full and path.name.startswith("journal-"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().open(path, create=create, exclusive=exclusive, durable=durable)
+
+
+async def test_damage_that_is_found_on_a_full_disk(stores: list[TinyDBBackend]) -> None:
+    """The units before the damage are shown at each opening, and are there when the damage was accepted."""
+    disk = AlmostFullDisk()
+    await (await filled(disk, stores, units=8)).close()
+    damaged = disk.read(NORTH / "journal-00000001.log")
+    lines = damaged.splitlines(keepends=True)
+    disk.edit(NORTH / "journal-00000001.log", lambda _: b"".join([*lines[:6], b"0", lines[6][1:], *lines[7:]]))
+    damaged = disk.read(NORTH / "journal-00000001.log")
+    for disk.full in (True, True, False, False):
+        store = await opened(disk, stores)
+        assert ((await store.state("north")).mode, (await store.view("north", None)).seq) == ("quarantined", 5)
+        await store.close()
+        aside = [name for name in disk.names(NORTH) if ".damaged-" in name]
+        assert len(aside) == (not disk.full)
+        assert all(disk.read(NORTH / name) == damaged for name in aside)
+    disk.remove(NORTH / MARKER)
+    store = await opened(disk, stores)
+    assert ((await store.state("north")).mode, (await consistent_state(store))[0]) == ("ok", 5)

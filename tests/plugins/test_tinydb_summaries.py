@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -127,3 +128,17 @@ async def test_a_summary_that_cannot_be_written_is_left_out(disk: FakeDisk) -> N
     after = await open_store(disk, digest=digest)
     assert (await after.summary("north")).revision == 2
     await after.close()
+
+
+async def test_attempts_since_the_summary_are_in_the_next_one() -> None:
+    """After a kill the summary from before attempts that are on disk is not used."""
+    disk = with_folders(FakeDisk())
+    await closed(disk)
+    store = await open_store(disk, digest=digest)
+    await store.view("north", None)
+    store.note("north", entry(2, signature_result="invalid", error_code="signature_invalid"))
+    await asyncio.sleep(0.6)  # until it is written
+    after = await open_store(disk.power_cut("all"), digest=digest)
+    assert [each.id for each in (await after.summary("north")).unverified] == [entry(2).id]
+    await after.close()
+    await store.close()
