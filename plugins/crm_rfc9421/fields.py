@@ -31,7 +31,7 @@ _BOOLEAN = re.compile(r"\?([01])")
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A token, or a decimal, of which only the text is needed."""
+    """A token, or a decimal as it is serialized (RFC 8941, 4.1.5), of which only the text is needed."""
 
     text: str
 
@@ -109,6 +109,13 @@ def _written_value(value: BareItem) -> str:
             return ":" + value.base64 + "=" * (-len(value.base64) % 4) + ":"
 
 
+def _canonical_decimal(text: str) -> str:
+    """A decimal without the zeros that say nothing; ``-0.0`` is zero."""
+    whole, _, fraction = text.removeprefix("-").partition(".")
+    number = f"{int(whole)}.{fraction.rstrip('0') or '0'}"
+    return f"-{number}" if text.startswith("-") and number != "0.0" else number
+
+
 class _Reader:
     """Reads one field in one pass."""
 
@@ -158,7 +165,7 @@ class _Reader:
 
     def bare_item(self) -> BareItem:
         if number := self.match(_NUMBER):
-            return Token(number[0]) if "." in number[0] else int(number[0])
+            return Token(_canonical_decimal(number[0])) if "." in number[0] else int(number[0])
         if string := self.match(_STRING):
             return re.sub(r"\\(.)", r"\1", string[1])
         if sequence := self.match(_BYTES):
