@@ -59,8 +59,14 @@ async def fold(tenant: Tenant, keep: KeepDays) -> None:
     try:
         await asyncio.shield(folding)  # a thread cannot be cancelled: its new journal must become the tenant's
     except asyncio.CancelledError:
-        folding.add_done_callback(asyncio.Task.exception)  # retrieved: no one waits for it
+        folding.add_done_callback(_retrieved)
         raise
+
+
+def _retrieved(task: asyncio.Task[None]) -> None:
+    """Look at the failure of a task that no one waits for, or asyncio reports it as forgotten."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _fold(tenant: Tenant, keep: KeepDays) -> None:

@@ -10,7 +10,7 @@ from crm_core.model.log import LogEntry
 from crm_core.plugin.query import EntryQuery, Tally
 from crm_tinydb.framing import Damaged
 from crm_tinydb.log import LogView, OnDamage
-from crm_tinydb.refusals import files_unreadable
+from crm_tinydb.refusals import files_unreadable, just_closed
 from crm_tinydb.segments import Segment
 from crm_tinydb.tenant import Tenant
 
@@ -44,10 +44,15 @@ async def tally_of(store: Tenant, since: str) -> Tally:
 
 
 async def _read(store: Tenant, work: Callable[[LogView, OnDamage], T]) -> T | None:
-    """Read the log in a thread; None if a fold has replaced a segment meanwhile. Damage is reported."""
+    """Read the log in a thread; None if a fold has replaced a segment meanwhile. Damage is reported.
+
+    Raises StorageUnavailable.
+    """
     view, damage = store.log_view(), list[tuple[Segment, Damaged]]()
     with store.in_use():
         found = await reading(store.run(lambda: work(view, lambda *found: damage.append(found))))
+    if damage and store.closed:  # the folder may have another name now
+        raise just_closed()
     if any(segment not in store.log.segments for segment, _ in damage):
         return None
     for segment, error in damage:

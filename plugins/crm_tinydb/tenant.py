@@ -23,7 +23,7 @@ from crm_tinydb.group_commit import GroupCommit, Queued, refusal
 from crm_tinydb.log import LogView
 from crm_tinydb.opening import Opened, quarantine
 from crm_tinydb.pending_state import Content, PendingState, content_of
-from crm_tinydb.refusals import files_unreadable
+from crm_tinydb.refusals import files_unreadable, just_closed
 from crm_tinydb.waiters import Waiters
 from crm_tinydb.workers import Workers
 
@@ -166,7 +166,7 @@ class Tenant:
         if self.group_commit.failure is not None:
             raise refusal(self.group_commit.failure)
         if self.closed:
-            raise StorageUnavailable("The tenant has just been closed. Try again in a moment.", retry_after=1)
+            raise just_closed()
 
     def _enqueue(self, unit: Unit, contents: list[Content]) -> asyncio.Future[Committed]:
         pending = self._pending

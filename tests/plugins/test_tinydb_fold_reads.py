@@ -9,6 +9,7 @@ from threading import Event
 
 import pytest
 
+from crm_core.errors import StorageUnavailable
 from crm_core.plugin.storage import Delete, EntryQuery, StorageContext, Unit
 from crm_core.testing.storage import entry
 from crm_core.testing.storage_changes import change, written
@@ -86,6 +87,20 @@ async def test_a_page_of_the_log_during_a_fold(read: str, store: TinyDBBackend, 
     else:
         assert sum(found.statuses.values()) == 3
     assert (await store.state("north")).mode == "ok"
+
+
+@pytest.mark.parametrize("act", ["rename", "remove"])
+async def test_a_page_of_the_log_while_the_tenant_goes(act: str, store: TinyDBBackend, disk: SlowDisk) -> None:
+    """A page whose segment moved away with the folder is refused: it would lack entries."""
+    await commit(store, 1)
+    await store.fold("north")
+    disk.slow = "log-"
+    reading = asyncio.create_task(store.entries("north", EntryQuery()))
+    await asyncio.to_thread(disk.waiting.wait, 10)
+    await (store.rename("north", "east") if act == "rename" else store.remove("north"))
+    disk.gate.set()
+    with pytest.raises(StorageUnavailable):
+        await reading
 
 
 @pytest.mark.parametrize("after", [True, False])
