@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -27,19 +28,19 @@ _CODE: Final = "eu1"
 _WAIT: Final = 30.0
 _PLUGIN: Final = """\
 \"\"\"The hooks of {module}, which is not installed.\"\"\"
-from importlib import import_module
+from importlib.metadata import EntryPoint
 
-found = import_module({module!r})
-globals().update({{name: getattr(found, name) for name in dir(found) if name.startswith("crm_")}})
+found = EntryPoint("plugin", {module!r}, "crm").load()
+globals().update({{name: getattr(found, name) for name in dir(found) if not name.startswith("__")}})
 """
 
 
 class RunningInstance:
     """An instance ``eu1`` with a tenant ``northwind``, which has a secret key (version 1) and a public one (version 2).
 
-    ``plugins``: modules with hook functions that are importable here and not installed. ``settings``: members over
-    those of instance.yaml. ``folder`` contains everything; ``url`` is the server's address. Commands find the private
-    key as ``env:PRIVATE_KEY``.
+    ``plugins``: modules with hook functions, or ``module:object`` as entry points name one, importable here and not
+    installed. ``settings``: members over those of instance.yaml. ``folder`` contains everything; ``url`` is the
+    server's address. Commands find the private key as ``env:PRIVATE_KEY``.
     """
 
     def __init__(self, folder: Path, *, plugins: Iterable[str] = (), settings: Mapping[str, Any] | None = None) -> None:
@@ -129,7 +130,7 @@ class RunningInstance:
         self._write_instance(listen="127.0.0.1:0")
         (self.folder / "plugins").mkdir()
         for module in plugins:
-            (self.folder / "plugins" / f"{module.partition('.')[0]}.py").write_text(_PLUGIN.format(module=module))
+            (self.folder / "plugins" / f"{re.split('[.:]', module)[0]}.py").write_text(_PLUGIN.format(module=module))
         public = base64.b64encode(public_key_of(self.private_key)).decode()
         keys = [
             {"version": 1, "secret": "base64:" + base64.b64encode(self.key).decode()},
