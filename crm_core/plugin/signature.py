@@ -1,4 +1,4 @@
-"""Signature schemes: how a push is signed, and nothing about whether it is welcome.
+r"""Signature schemes: how a push is signed, and nothing about whether it is welcome.
 
 A complete scheme::
 
@@ -14,7 +14,8 @@ A complete scheme::
             return Presented(timestamp=read_timestamp(stamp, "X-Shared-Stamp"), nonce=nonce, evidence=mac)
 
         def matches(self, request, presented, key):
-            text = f"{presented.timestamp}.{presented.nonce}.".encode() + request.body
+            # No nonce has a line end, so no part of the body can be read as a part of the nonce.
+            text = f"{presented.timestamp}\n{presented.nonce}\n".encode() + request.body
             return hmac.compare_digest(hmac.new(key, text, "sha256").hexdigest(), presented.evidence)
 
         def sign(self, request, key, key_version, timestamp, nonce): ...

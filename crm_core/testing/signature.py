@@ -159,6 +159,16 @@ class SchemeSuite(Suite):
         if self._sends_its_nonce():
             assert not accepts(self.scheme_class(), self.replaced(NONCE, NONCE.swapcase()), self.verifying())
 
+    @pytest.mark.parametrize("between", ["", *".:;,|/_-"])
+    def test_no_other_message_has_the_same_signature(self, between: str) -> None:
+        """A part of the body that is sent as a part of the nonce makes another message, for any sign between."""
+        if self._sends_its_nonce():
+            body = b'{"tenant":"northwind"}'
+            request = self.signed(push_request(f"moved{between}".encode() + body))
+            headers = tuple((name, text.replace(NONCE, f"{NONCE}{between}moved")) for name, text in request.headers)
+            moved = msgspec.structs.replace(request, headers=headers, body=body)
+            assert not accepts(self.scheme_class(), moved, self.verifying()), "the signed text has no clear borders"
+
     def test_a_changed_timestamp_is_refused(self) -> None:
         """The timestamp is signed, so a captured push cannot get a newer one."""
         assert not accepts(self.scheme_class(), self.replaced(str(TIMESTAMP), str(TIMESTAMP + 1)), self.verifying())

@@ -144,3 +144,50 @@ def test_the_suite_finds_a_nonce_that_a_replay_can_change() -> None:
     suite.test_each_message_has_its_own_nonce()
     with pytest.raises(AssertionError, match="would be applied again"):
         suite.test_a_replay_in_another_spelling_has_the_same_nonce()
+
+
+class Dotted(SignatureScheme):
+    """The body follows the nonce after a sign that a nonce may have, and numbers are passed on as they are."""
+
+    NAME = "dotted"
+    HEADERS = ("x-stamp", "x-nonce", "x-mac")
+    BETWEEN = "."
+
+    def read(self, request: SignedRequest) -> Presented:
+        stamp, nonce, mac = (request.one(name) for name in self.HEADERS)
+        if not stamp.isdecimal() or not re.fullmatch("[!-~]{16,128}", nonce):
+            raise SignatureMalformed("Send digits, and a nonce of printable characters.")
+        return Presented(timestamp=int(stamp), nonce=nonce, evidence=mac)
+
+    def text(self, request: SignedRequest, timestamp: int, nonce: str) -> bytes:
+        return f"{timestamp}{self.BETWEEN}{nonce}{self.BETWEEN}".encode() + request.body
+
+    def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
+        right = hmac.new(key, self.text(request, presented.timestamp, presented.nonce), "sha256").hexdigest()
+        return hmac.compare_digest(right.encode(), presented.evidence.encode())
+
+    def sign(self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str) -> dict[str, str]:
+        mac = hmac.new(key, self.text(request, timestamp, nonce), "sha256").hexdigest()
+        return {"x-stamp": str(timestamp), "x-nonce": nonce, "x-mac": mac}
+
+
+class Lines(Dotted):
+    BETWEEN = "\n"
+
+
+@pytest.mark.parametrize("between", ["", ".", ":", "_"])
+def test_the_suite_finds_a_signature_that_fits_two_messages(between: str) -> None:
+    """A part of the body can be sent as a part of the nonce, unless no nonce has the sign between the two."""
+    scheme = type("Between", (Dotted,), {"BETWEEN": between})
+    suite = type("Suite", (SchemeSuite,), {"scheme_class": scheme})()
+    with pytest.raises(AssertionError, match="no clear borders"):
+        suite.test_no_other_message_has_the_same_signature(between)
+    good = type("Suite", (SchemeSuite,), {"scheme_class": Lines})()
+    good.test_no_other_message_has_the_same_signature(between)
+
+
+def test_the_suite_finds_a_number_without_a_limit() -> None:
+    """A timestamp of thirty digits fits no log."""
+    suite = type("Suite", (SchemeSuite,), {"scheme_class": Lines})()
+    with pytest.raises(AssertionError, match=r"2\^53"):
+        suite.test_a_number_of_any_size_is_refused_by_name("9" * 30)
