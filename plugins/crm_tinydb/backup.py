@@ -32,7 +32,7 @@ from crm_tinydb.log import LogView
 from crm_tinydb.names import NAME
 from crm_tinydb.ring import KIND as RING_KIND
 from crm_tinydb.ring import NAME as RING
-from crm_tinydb.segments import PREVIOUS, entry_line, fold_entries
+from crm_tinydb.segments import PREVIOUS, SegmentDamaged, entry_line, fold_entries
 from crm_tinydb.state import State
 
 _FRESH = ".new-"
@@ -112,8 +112,8 @@ def backup(log: LogView, changes: ChangeLogView, frozen: Snapshot, target: Path)
         write_new(log.disk, target, folded_chunks(frozen, *tables, pause=pause))
     except FileExistsError:
         raise SetupError([f"{target} exists already: name a new file"]) from None
-    except Damaged as error:
-        raise SetupError([f"a log segment {error.reason}: run crm doctor"]) from None
+    except SegmentDamaged as error:
+        raise SetupError([f"{error.segment.name} {error.reason}: run crm doctor"]) from None
     except OSError as error:
         raise SetupError([f"{target} cannot be written: {error.strerror}"]) from None
 

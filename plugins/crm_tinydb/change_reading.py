@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from crm_core.plugin.query import ChangePage, StoredChange
 from crm_tinydb.change import LoggedChange
 from crm_tinydb.change_log import shown
-from crm_tinydb.change_segments import SegmentDamaged, SegmentReader
+from crm_tinydb.change_segments import SegmentReader
 from crm_tinydb.refusals import files_unreadable
+from crm_tinydb.segments import SegmentDamaged
 from crm_tinydb.tenant import Tenant
 
 T = TypeVar("T")
@@ -74,19 +75,19 @@ async def _read(tenant: Tenant, work: Callable[[], list[T]]) -> list[T] | None:
 
     Replaced segments may contain records that were erased since, and the fold made the store forget that they were.
     """
-    segments, found, damaged, why = tenant.changes.segments, list[T](), "", ""
+    segments, found, damage, why = tenant.changes.segments, list[T](), list[SegmentDamaged](), ""
     with tenant.in_use():
         try:
             found = await tenant.run(work)
         except SegmentDamaged as error:
-            damaged = f"{error.segment.name} {error.reason}"
-            why = f"A file of the change log is damaged: {damaged}."
+            damage.append(error)
+            why = f"A file of the change log is damaged: {error.segment.name} {error.reason}."
         except OSError as error:
             why = f"The change log cannot be read: {error.strerror}."
     if tenant.changes.segments is not segments:
         return None
-    if damaged:
-        tenant.report_damage(damaged)
+    for found_damage in damage:
+        tenant.report_damage(found_damage)
     if why:
         raise files_unreadable(why, retry_after=5)
     return found

@@ -18,8 +18,8 @@ from crm_core.model.change_log import redacted
 from crm_tinydb.change import LoggedChange, encode, entry_texts
 from crm_tinydb.change_blocks import Blocks
 from crm_tinydb.disk import Disk, write_file
-from crm_tinydb.framing import Damaged, decoded, framed, header_line
-from crm_tinydb.segments import CHANGES, FULL, StoredSegment, segment_bytes, segment_path
+from crm_tinydb.framing import decoded, framed, header_line
+from crm_tinydb.segments import CHANGES, FULL, StoredSegment, damage_of, segment_bytes, segment_path
 
 FULL_BYTES = 4 << 20  # of a segment, unless a single entry is longer
 READ_BYTES = 4 << 20  # of entries that one call returns, unless a single one is longer
@@ -47,14 +47,6 @@ def write_change_segment(
     return ChangeSegment(name=name, first=first, last=last, size=len(data), crc=crc32(data), newest_at=newest_at)
 
 
-class SegmentDamaged(Damaged):
-    """A segment that cannot be trusted."""
-
-    def __init__(self, segment: ChangeSegment, reason: str) -> None:
-        super().__init__(reason)
-        self.segment = segment
-
-
 class SegmentReader:
     """Reads entries by their places; keeps the lines of the segment that it read last. Its methods use the disk.
 
@@ -77,35 +69,28 @@ class SegmentReader:
     def texts(self, segment: ChangeSegment) -> list[bytes]:
         """The encoded entries of a segment."""
         if self._read is not segment:
-            self._lines = [line[9:] for line in self._bytes(segment).split(b"\n")[1:-1]]
+            data = segment_bytes(self._disk, self._folder, segment)
+            self._lines = [line[9:] for line in data.split(b"\n")[1:-1]]
             self._read = segment
         return self._lines
-
-    def _bytes(self, segment: ChangeSegment) -> bytes:
-        try:
-            return segment_bytes(self._disk, self._folder, segment)
-        except Damaged as error:
-            raise SegmentDamaged(segment, error.reason) from None
 
     def entry(self, place: int) -> LoggedChange:
         """The entry at a place."""
         segment = self.segment_of(place)
-        return decoded(self.texts(segment)[place - segment.first], decoder)
+        with damage_of(segment):
+            return decoded(self.texts(segment)[place - segment.first], decoder)
 
     def after(self, place: int, limit: int) -> list[bytes]:
         """Up to ``limit`` entries after a place, no more than its segment has."""
         segment = self.segment_of(place + 1)
         blocks = self._blocks.get(segment.name)
         if blocks is None:
-            blocks = self._blocks[segment.name] = Blocks.of(self._bytes(segment))
-        try:
+            data = segment_bytes(self._disk, self._folder, segment)
+            blocks = self._blocks[segment.name] = Blocks.of(data)
+        with damage_of(segment):
             path = segment_path(self._disk, self._folder, segment.name)
             lines = blocks.lines(self._disk, path, place + 1 - segment.first, limit)
             return entry_texts(lines)
-        except FileNotFoundError:
-            raise SegmentDamaged(segment, "is missing") from None
-        except Damaged as error:
-            raise SegmentDamaged(segment, error.reason) from None
 
     def back(self, place: int, limit: int) -> list[LoggedChange]:
         """A record's entries from a place on, followed back, newest first."""

@@ -18,8 +18,8 @@ from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.change_segments import decoder
 from crm_tinydb.disk import Disk, write_file
 from crm_tinydb.folded import Folded, Snapshot, summarized
-from crm_tinydb.framing import Damaged
 from crm_tinydb.moments import moment_of
+from crm_tinydb.segments import SegmentDamaged
 from crm_tinydb.state import State
 from crm_tinydb.tenant import Tenant
 
@@ -54,8 +54,9 @@ async def dump(store: Tenant) -> AsyncGenerator[Part, None]:
 async def _read(store: Tenant, parts: Iterator[Part]) -> list[Part]:
     try:
         return await store.run(partial(_next, parts))
-    except Damaged as error:
-        raise SetupError([f"a log segment of {store.folder.name} {error.reason}: run crm doctor"]) from None
+    except SegmentDamaged as error:
+        name = error.segment.name
+        raise SetupError([f"{name} of {store.folder.name} {error.reason}: run crm doctor"]) from None
     except OSError as error:
         raise SetupError([f"the files of {store.folder.name} cannot be read: {error.strerror}"]) from None
 

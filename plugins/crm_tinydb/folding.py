@@ -14,10 +14,9 @@ from crm_tinydb.change_segments import fold_changes, redact_erased, retained_cha
 from crm_tinydb.disk import Disk, gone
 from crm_tinydb.erasures import unmark
 from crm_tinydb.folded import FoldedSummary, Snapshot, snapshot_in_turns, store_name, summarized, write_folded
-from crm_tinydb.framing import Damaged
 from crm_tinydb.journal import Journal
 from crm_tinydb.log import retention_start
-from crm_tinydb.segments import fold_entries, retained
+from crm_tinydb.segments import SegmentDamaged, fold_entries, retained
 from crm_tinydb.tenant import FOLD_AT, Tenant, fold_at
 from crm_tinydb.tidying import Earlier, drop_segments, tidy
 
@@ -53,7 +52,7 @@ async def fold(tenant: Tenant, keep: KeepDays) -> None:
 
     Raises:
         OSError: The disk failed; nothing has changed.
-        Damaged: A log segment is damaged.
+        SegmentDamaged: A segment is damaged.
     """
     folding = tenant.spawn(_fold(tenant, keep))
     try:
@@ -134,7 +133,7 @@ def _write(disk: Disk, folder: Path, frozen: Snapshot, tails: Tails, keep: KeepD
     before = frozenset(disk.names(folder))
     try:
         return _write_files(disk, folder, frozen, tails, keep)
-    except (OSError, Damaged):
+    except (OSError, SegmentDamaged):
         if gone(disk, folder / store_name(frozen.summary.generation)):  # or it lists them
             drop_segments(disk, folder, except_for=before)
         raise
@@ -172,7 +171,7 @@ async def _fold_in_background(tenant: Tenant, keep: KeepDays) -> None:
         await _fold(tenant, keep)
     except OSError:  # the journal stays in use; try again when it has grown as much again
         tenant.fold_at += FOLD_AT
-    except Damaged as error:
-        tenant.report_damage(f"a log segment {error.reason}")
+    except SegmentDamaged as error:
+        tenant.report_damage(error)
     finally:
         tenant.folding = False

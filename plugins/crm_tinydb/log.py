@@ -18,6 +18,7 @@ from crm_tinydb.framing import Damaged, decoded, read_header, read_lines
 from crm_tinydb.ring import Ring
 from crm_tinydb.segments import (
     Segment,
+    SegmentDamaged,
     add_use,
     key_uses,
     matches,
@@ -26,7 +27,7 @@ from crm_tinydb.segments import (
     segment_entries,
 )
 
-OnDamage = Callable[[Segment, Damaged], None]
+OnDamage = Callable[[SegmentDamaged], None]
 
 
 class Log:
@@ -100,8 +101,8 @@ class LogView(msgspec.Struct, frozen=True):
                 break
             try:
                 found = search_segment(self.disk, self.folder, segment, query)
-            except Damaged as error:
-                on_damage(segment, error)
+            except SegmentDamaged as error:
+                on_damage(error)
             else:
                 page = nlargest(query.limit, page + found, key=_id)
         return tuple(page)
@@ -120,8 +121,8 @@ class LogView(msgspec.Struct, frozen=True):
             elif segment.high_at >= since:
                 try:
                     entries = segment_entries(self.disk, self.folder, segment)
-                except Damaged as error:
-                    on_damage(segment, error)
+                except SegmentDamaged as error:
+                    on_damage(error)
                 else:
                     recent += [entry for entry in entries if entry.received_at >= since]
         for entry in recent:
@@ -158,7 +159,7 @@ class LogView(msgspec.Struct, frozen=True):
         for segment in self.segments:
             try:
                 yield from segment_entries(self.disk, self.folder, segment)
-            except Damaged as error:
+            except SegmentDamaged as error:
                 problems.append(f"{segment.name} {error.reason}")
             last = segment.last
         for path in journals:
@@ -172,7 +173,7 @@ class LogView(msgspec.Struct, frozen=True):
                 problems.append(f"{path.name} {error.reason}")
 
     def chained(self) -> Iterator[LogEntry]:
-        """All retained chained entries, oldest first. Raises Damaged."""
+        """All retained chained entries, oldest first. Raises SegmentDamaged."""
         for segment in self.segments:
             yield from segment_entries(self.disk, self.folder, segment)
         yield from self.tail

@@ -8,10 +8,9 @@ from typing import TypeVar
 
 from crm_core.model.log import LogEntry
 from crm_core.plugin.query import EntryQuery, Tally
-from crm_tinydb.framing import Damaged
 from crm_tinydb.log import LogView, OnDamage
 from crm_tinydb.refusals import files_unreadable, just_closed
-from crm_tinydb.segments import Segment
+from crm_tinydb.segments import SegmentDamaged
 from crm_tinydb.tenant import Tenant
 
 T = TypeVar("T")
@@ -48,13 +47,13 @@ async def _read(store: Tenant, work: Callable[[LogView, OnDamage], T]) -> T | No
 
     Raises StorageUnavailable.
     """
-    view, damage = store.log_view(), list[tuple[Segment, Damaged]]()
+    view, damage = store.log_view(), list[SegmentDamaged]()
     with store.in_use():
-        found = await reading(store.run(lambda: work(view, lambda *found: damage.append(found))))
+        found = await reading(store.run(lambda: work(view, damage.append)))
     if damage and store.closed:  # the folder may have another name now
         raise just_closed()
-    if any(segment not in store.log.segments for segment, _ in damage):
+    if any(error.segment not in store.log.segments for error in damage):
         return None
-    for segment, error in damage:
-        store.report_damage(f"{segment.name} {error.reason}")
+    for error in damage:
+        store.report_damage(error)
     return found

@@ -57,9 +57,7 @@ class Opened:
         """Record a reason, write the marker, and move the file aside if it exists; ``good`` takes its place."""
         self.reasons.append(f"{path.name} {why}")
         with contextlib.suppress(OSError):  # if this fails the file stays, and is found again
-            quarantine(self.disk, self.folder, self.reasons)
-            if self.disk.exists(path):
-                _move_aside(self.disk, path, good)
+            set_aside(self.disk, self.folder, self.reasons, path, good)
 
     def was_moved_aside(self, path: Path) -> bool:
         """Whether a missing file was moved aside as damaged, which was reported then.
@@ -70,10 +68,12 @@ class Opened:
         return any(name.startswith(f"{path.name}.damaged-") for place in places for name in self.disk.names(place))
 
 
-def quarantine(disk: Disk, folder: Path, reasons: list[str]) -> None:
-    """Write the marker that keeps a tenant read-only. Raises OSError."""
+def set_aside(disk: Disk, folder: Path, reasons: list[str], path: Path, good: bytes = b"") -> None:
+    """Write the marker that keeps a tenant read-only, then move the file aside, if it exists. Raises OSError."""
     text = "\n".join([*reasons, "Remove this file to continue with what is left, or restore a backup."]) + "\n"
     write_file(disk, folder / MARKER, text.encode())
+    if disk.exists(path):
+        _move_aside(disk, path, good)
 
 
 def _move_aside(disk: Disk, path: Path, good: bytes = b"") -> None:

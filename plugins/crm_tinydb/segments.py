@@ -6,6 +6,7 @@ The folded file lists them with a summary each, which reveals a missing, truncat
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 from zlib import crc32
@@ -102,6 +103,25 @@ def write_segment(disk: Disk, folder: Path, entries: Sequence[LogEntry]) -> Segm
     )
 
 
+class SegmentDamaged(Damaged):
+    """A segment that cannot be trusted."""
+
+    def __init__(self, segment: StoredSegment, reason: str) -> None:
+        super().__init__(reason)
+        self.segment = segment
+
+
+@contextmanager
+def damage_of(segment: StoredSegment) -> Iterator[None]:
+    """Raise SegmentDamaged for damage that is found in a segment's file, or if it is missing."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SegmentDamaged(segment, "is missing") from None
+    except Damaged as error:
+        raise SegmentDamaged(segment, error.reason) from None
+
+
 def segment_path(disk: Disk, folder: Path, name: str) -> Path:
     """A segment's file; one that only the previous generation lists is in its folder."""
     path = folder / name
@@ -109,22 +129,19 @@ def segment_path(disk: Disk, folder: Path, name: str) -> Path:
 
 
 def segment_bytes(disk: Disk, folder: Path, segment: StoredSegment) -> bytes:
-    """A segment's bytes, checked against its summary. Raises Damaged, OSError."""
-    try:
+    """A segment's bytes, checked against its summary. Raises SegmentDamaged, OSError."""
+    with damage_of(segment):
         data = disk.read(segment_path(disk, folder, segment.name))
-    except FileNotFoundError:
-        raise Damaged("is missing") from None
-    if not data:
-        raise Damaged("is empty")
-    read_header(data, segment.KIND)
-    if len(data) != segment.size or crc32(data) != segment.crc:
-        raise Damaged("does not fit its checksum")
+        read_header(data, segment.KIND)
+        if len(data) != segment.size or crc32(data) != segment.crc:
+            raise Damaged("does not fit its checksum")
     return data
 
 
 def segment_entries(disk: Disk, folder: Path, segment: Segment) -> list[LogEntry]:
-    """All entries of a segment, oldest first. Raises Damaged, OSError."""
-    return list(_decoded(segment_bytes(disk, folder, segment)))
+    """All entries of a segment, oldest first. Raises SegmentDamaged, OSError."""
+    with damage_of(segment):
+        return list(_decoded(segment_bytes(disk, folder, segment)))
 
 
 def _decoded(data: bytes) -> Iterator[LogEntry]:
@@ -153,8 +170,13 @@ def may_match(segment: Segment, query: EntryQuery) -> bool:
 
 
 def search_segment(disk: Disk, folder: Path, segment: Segment, query: EntryQuery) -> list[LogEntry]:
-    """A segment's matching entries; searches the raw bytes first. Raises Damaged, OSError."""
+    """A segment's matching entries; searches the raw bytes first. Raises SegmentDamaged, OSError."""
     data = segment_bytes(disk, folder, segment)
+    with damage_of(segment):
+        return _found(data, query)
+
+
+def _found(data: bytes, query: EntryQuery) -> list[LogEntry]:
     needles = [b'"%b":%b' % (name.encode(), _encode(value)) for name, value in query.equals]
     if any(needle not in data for needle in needles):
         return []

@@ -41,12 +41,12 @@ from crm_tinydb.dump import Loading, dump, read_mark, write_mark
 from crm_tinydb.erasures import FOLD_AFTER, Erasures, commit_marked, marked
 from crm_tinydb.folding import KeepDays, fold, fold_if_due
 from crm_tinydb.formats import newer_files
-from crm_tinydb.framing import Damaged
 from crm_tinydb.group_commit import refusal
 from crm_tinydb.log_reading import entries_of, tally_of
 from crm_tinydb.moments import documents_of, moment_of
 from crm_tinydb.open_tenants import OpenTenants
 from crm_tinydb.paging import read_page
+from crm_tinydb.segments import SegmentDamaged
 from crm_tinydb.tenant import Tenant
 from crm_tinydb.workers import ThreadFactory
 
@@ -227,8 +227,8 @@ class TinyDBBackend(StorageBackend):
                 await fold(store, self._keep)
             except OSError as error:
                 raise refusal(error) from None
-            except Damaged as error:
-                store.report_damage(f"a log segment {error.reason}")
+            except SegmentDamaged as error:
+                store.report_damage(error)
 
     async def _fold_erased(self, tenant: str) -> bool:
         await self.fold(tenant)

@@ -16,12 +16,12 @@ from crm_core.model.log import LogEntry
 from crm_core.plugin.storage import Document
 from crm_core.plugin.summary import QUERIES, Summary, summary_of
 from crm_tinydb.disk import Disk, drop, write_all
-from crm_tinydb.framing import FORMAT, Damaged, framed, unframed
+from crm_tinydb.framing import FORMAT, framed, unframed
 from crm_tinydb.journal import Journal, journal_name
 from crm_tinydb.log import LogView
 from crm_tinydb.opening import MARKER
 from crm_tinydb.ring import NAME as RING
-from crm_tinydb.segments import Segment
+from crm_tinydb.segments import SegmentDamaged
 from crm_tinydb.tenant import Tenant
 
 NAME = "summary"
@@ -63,7 +63,7 @@ def _write(log: LogView, journal: Journal, revision: int, sections: tuple[Docume
                 write_all(log.disk, handle, line)
             finally:
                 log.disk.close(handle)
-    except (OSError, Damaged):
+    except (OSError, SegmentDamaged):
         drop(log.disk, path)
 
 
@@ -88,6 +88,6 @@ def _without_errors(entry: LogEntry) -> LogEntry:
     return msgspec.structs.replace(entry, errors=msgspec.UNSET)
 
 
-def _refuse(_segment: Segment, error: Damaged) -> None:
+def _refuse(error: SegmentDamaged) -> None:
     """Write no summary of a damaged log: opening the tenant reports the damage."""
     raise error

@@ -21,9 +21,10 @@ from crm_tinydb.disk import NO_SPACE
 from crm_tinydb.framing import LINE
 from crm_tinydb.group_commit import GroupCommit, Queued, refusal
 from crm_tinydb.log import LogView
-from crm_tinydb.opening import Opened, quarantine
+from crm_tinydb.opening import Opened, set_aside
 from crm_tinydb.pending_state import Content, PendingState, content_of
 from crm_tinydb.refusals import files_unreadable, just_closed
+from crm_tinydb.segments import SegmentDamaged, segment_path
 from crm_tinydb.waiters import Waiters
 from crm_tinydb.workers import Workers
 
@@ -58,6 +59,7 @@ class Tenant:
         self.waiters = Waiters(self.state.seq)
         self.maintenance = asyncio.Lock()  # one fold, erase, backup, copy, check or closing
         self._flushing = asyncio.Lock()  # one write of the ring
+        self._marking = asyncio.Lock()  # one write of the marker
         self.tasks: set[asyncio.Task[None]] = set()
         self.run = workers.run
         self.fold_at = fold_at(opened.folded)  # journal length at which a fold is due
@@ -195,18 +197,24 @@ class Tenant:
                 queued.answer.set_result(queued.committed)
         self._pending.remove_durable([queued.change for queued in units])
 
-    def report_damage(self, reason: str) -> None:
-        """Quarantine the tenant after damage was found while reading, until an admin removes the marker."""
-        if reason not in self.reasons and not self.closed:  # otherwise the folder may contain another tenant
-            self.reasons.append(reason)
-            reasons = list(self.reasons)
+    def report_damage(self, error: SegmentDamaged) -> None:
+        """Quarantine the tenant after damage was found while reading, as an opening that finds it does."""
+        name = error.segment.name
+        if self.closed or any(name in reason for reason in self.reasons):  # closed: the folder may be another tenant's
+            return
+        self.reasons.append(f"{name} {error.reason}")
+        reasons = list(self.reasons)
 
-            async def mark() -> None:
+        def move() -> None:
+            set_aside(self.disk, self.folder, reasons, segment_path(self.disk, self.folder, name))
+
+        async def mark() -> None:
+            async with self._marking:
                 with suppress(OSError):  # after a failure the damage is found again when the file is next read
-                    await self.run(lambda: quarantine(self.disk, self.folder, reasons))
+                    await self.run(move)
                     self.has_marker = True
 
-            self.spawn(mark())
+        self.spawn(mark())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run work that ``close`` waits for."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from crm_core.plugin.storage import Committed
+from crm_core.errors import StorageUnavailable
+from crm_core.plugin.storage import Committed, EntryQuery
 from crm_core.testing.disk import FakeDisk
 from crm_tinydb.opening import MARKER
 from crm_tinydb.segments import PREVIOUS
@@ -104,3 +107,35 @@ async def test_damage_that_is_found_on_a_full_disk(stores: list[TinyDBBackend]) 
     disk.remove(NORTH / MARKER)
     store = await opened(disk, stores)
     assert ((await store.state("north")).mode, (await consistent_state(store))[0]) == ("ok", 5)
+
+
+@pytest.mark.parametrize("found_by", ["log", "changes", "fold"])
+async def test_damage_that_a_reader_finds_is_accepted_once(found_by: str, stores: list[TinyDBBackend]) -> None:
+    """The file is moved aside as at an opening, so that the tenant is not quarantined for it a second time."""
+    disk = FakeDisk()
+    store = await filled(disk, stores, folds=1)
+    kind = "change segment" if found_by == "changes" else "segment"
+    name = next(name for name in disk.names(NORTH) if re.fullmatch(FILES[kind], name))
+    disk.edit(NORTH / name, lambda data: data[:-9] + b"x" + data[-8:])
+    if found_by == "log":
+        assert len(await store.entries("north", EntryQuery())) == 3
+    elif found_by == "changes":
+        with pytest.raises(StorageUnavailable):
+            await store.changes("north", 0)
+    else:
+        await store.fold("north")
+    await asyncio.sleep(0.1)
+    for _ in range(2):  # the second time it is missing
+        await store.entries("north", EntryQuery())
+        await store.fold("north")
+    state = await store.state("north")
+    assert (state.mode, state.reason.count(name)) == ("quarantined", 1)
+    assert [each for each in disk.names(NORTH) if ".damaged-" in each] == [f"{name}.damaged-1"]
+    disk.remove(NORTH / MARKER)
+    assert (await store.state("north")).mode == "ok"
+    await store.entries("north", EntryQuery())
+    with suppress(StorageUnavailable):
+        await store.changes("north", 0)
+    assert isinstance(await store.commit("north", unit(20)), Committed)
+    await store.fold("north")
+    assert (await store.state("north")).mode == "ok"
