@@ -255,7 +255,7 @@ class Tenant:
             await self.flush_ring()
             self.waiters.wake()
             async with self.maintenance, self.group_commit.paused():
-                if not self.group_commit.queued:  # otherwise a unit was queued during the wait
+                if not self.group_commit.queued and not self.tasks:  # otherwise one came during the wait
                     self.closed = True
                     if self.group_commit.journal is not None:
                         await self.run(self.group_commit.journal.close)

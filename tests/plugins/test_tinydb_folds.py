@@ -13,8 +13,9 @@ from threading import Event
 import pytest
 
 from crm_core.errors import StorageFull, StorageUnavailable
-from crm_core.plugin.storage import Committed
+from crm_core.plugin.storage import Committed, EntryQuery
 from crm_core.testing.disk import FakeDisk
+from crm_tinydb.log_reading import entries_of
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_story import consistent_state, filled, opened, unit
 from tinydb_world import HOME
@@ -105,3 +106,24 @@ async def test_a_folded_file_whose_sync_failed_has_its_segments(stores: list[Tin
             await store.fold("north")
         after = await opened(disk.power_cut("all"), stores)
         assert ((await after.state("north")).mode, await after.check("north")) == ("ok", ())
+
+
+async def test_a_tenant_closes_after_its_damaged_file_was_moved_aside(stores: list[TinyDBBackend]) -> None:
+    """A folder does not move while a thread marks it, although the damage was found when the closing had begun."""
+    disk = GatedDisk("quarantine.new")
+    store = await filled(disk, stores, folds=1)
+    tenant = store.open_tenants.find_open("north")
+    assert tenant is not None
+    name = next(name for name in disk.names(NORTH) if name.startswith("log-"))
+    disk.edit(NORTH / name, lambda data: data[:-9])
+    async with tenant.maintenance:
+        moving = asyncio.create_task(store.rename("north", "east"))
+        await asyncio.sleep(0.1)
+        await entries_of(tenant, EntryQuery())
+        await asyncio.to_thread(disk.waiting.wait, 10)
+    await asyncio.sleep(0.1)
+    assert not moving.done()
+    disk.gate.set()
+    await moving
+    assert (await store.state("east")).mode == "quarantined"
+    assert f"{name}.damaged-1" in disk.names(HOME / "east")
