@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 import msgspec
 
@@ -62,6 +63,7 @@ class Door:
         self._clock, self._wall = clock, wall
         self._on_failure = on_failure
         self._reading = _Reading()
+        self._named: WeakSet[PluginFailed] = WeakSet()  # a plugin can raise one too, with any words
         self.observers: list[Callable[[str, str], None]] = []
         """Called with plugin and hook after each call that took ``SLOW`` or longer."""
 
@@ -86,20 +88,22 @@ class Door:
             return check(function())
         except through:
             raise
-        except PluginFailed:  # of another plugin, which this one called through its context
-            raise
         except BaseException as error:  # foreign code may raise anything, such as CancelledError; it is named
+            if isinstance(error, PluginFailed) and error in self._named:  # a plugin that this one called
+                raise
             if isinstance(error, KeyboardInterrupt) and not _is_uninterrupted():  # someone ends a command
                 raise
             if self._on_failure is not None:
                 self._on_failure(plugin, hook, error)
             known = f"The plugin {plugin} failed in {hook}"
-            raise PluginFailed(
+            failed = PluginFailed(
                 f"{known}. The server's log has the cause.",
                 operator_detail=f"{known}: {' at '.join(origin(error).values())}.",
                 plugin=plugin,
                 hook=hook,
-            ) from error
+            )
+            self._named.add(failed)
+            raise failed from error
         finally:
             if self._wall() - left >= SLOW:  # no call takes more CPU than time, and this clock is no system call
                 self._time(plugin, hook, self._clock() - since)

@@ -138,6 +138,14 @@ def test_operators_learn_the_type_and_the_line() -> None:
     assert "secret" not in caught.value.operator_detail
 
 
+def test_a_plugin_cannot_name_another_one() -> None:
+    """Only the door makes the error that names a plugin; one that a plugin raises itself is its own failure."""
+    with pytest.raises(PluginFailed) as caught:
+        called(PluginFailed("Bad \udcff.", plugin="other", hook="read"), door.findings)
+    assert caught.value.evidence == {"plugin": "acme", "hook": "hook"}
+    assert caught.value.detail.isascii()
+
+
 class Ended(BaseException):
     """Such as the time limits of some libraries."""
 
