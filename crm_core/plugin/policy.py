@@ -30,8 +30,8 @@ class ModuleRefusal(msgspec.Struct, frozen=True):
 
 
 def refusals(value: Any) -> list[ModuleRefusal]:
-    """The checked refusals of a policy; no more than the first ``MOST_ITEMS``."""
-    return [_refusal(each) for each in islice(value, MOST_ITEMS)]
+    """The checked refusals of a policy: ``MOST_ITEMS`` and one more, so that answers can say that more follow."""
+    return [_refusal(each) for each in islice(value, MOST_ITEMS + 1)]
 
 
 def _refusal(value: Any) -> ModuleRefusal:
