@@ -110,6 +110,8 @@ def backup(log: LogView, changes: ChangeLogView, frozen: Snapshot, target: Path)
             raise FileExistsError  # noqa: TRY301 -- reported like one that appears meanwhile
         tables = ("_log", log.chained()), ("_ring", log.ring), ("_changes", map(msgspec.Raw, changes.texts()))
         write_new(log.disk, target, folded_chunks(frozen, *tables, pause=pause))
+        with suppress(OSError):  # the folder may be new, and the one above not ours to read
+            log.disk.sync_folder(target.parent.parent)
     except FileExistsError:
         raise SetupError([f"{target} exists already: name a new file"]) from None
     except SegmentDamaged as error:

@@ -16,6 +16,7 @@ from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import put
 from crm_tinydb.disk import RealDisk, write_new
 from crm_tinydb.storage import TinyDBBackend
+from tinydb_world import SCRATCH, open_store, with_folders
 
 TENANTS = [f"tenant-{number}" for number in range(15)]
 
@@ -108,3 +109,18 @@ class SimpleDisk(RealDisk):
 
     def open_unnamed(self, folder: Path) -> None:
         return None
+
+
+async def test_a_backup_in_a_new_folder_survives_a_power_cut() -> None:
+    """A tenant may be removed after its backup: the folder that was made for the file is as durable as the file."""
+    disk = with_folders(FakeDisk())
+    store = await open_store(disk)
+    await store.create("north")
+    disk.make_folder(SCRATCH / "backups")
+    await store.backup("north", SCRATCH / "backups" / "north.backup")
+    await store.remove("north")
+    after = await open_store(disk.power_cut())
+    assert await after.tenants() == []
+    await after.restore("north", SCRATCH / "backups" / "north.backup")
+    await after.close()
+    await store.close()
