@@ -86,6 +86,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"NOT TESTED: {count} tests, as {reason}", red=True, bold=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _passwords() -> None:
+    """Instances in this process hash passwords with little cost; the true one is that of a test of ``Passwords``."""
+    from quick_passwords import hash_quickly
+
+    hash_quickly()
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Any]:
     """A PostgreSQL server, started for the first test that wants it."""

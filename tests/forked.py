@@ -1,8 +1,9 @@
 """The ``crm`` command without its start: one process loads the product, and forks for each command and each server.
 
 A forked process runs ``main`` with the words, folder, environment and streams of its caller, and is a process like any
-other; only the half second of Python's imports is missing. ``crm()`` is a program like the real one, ``start()`` like
-``subprocess.Popen``. Use the real one where the start, the limits or the memory of a process are the subject.
+other; only the half second of Python's imports is missing, and the cost of hashing passwords. ``crm()`` is a program
+like the real one, ``start()`` like ``subprocess.Popen``. Use the real one where the start, the limits or the memory of
+a process are the subject.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def _address() -> Path:
 
 
 def load() -> None:
-    """Import what commands, servers and their pages import."""
+    """Import what commands, servers and their pages import; their passwords are hashed with little cost."""
     import gc
     import importlib
     import pkgutil
@@ -143,6 +144,7 @@ def load() -> None:
     from crm_core.compose import UNUSED
     from crm_core.lean_imports import without
     from crm_core.plugin.host import installed
+    from quick_passwords import hash_quickly
 
     apart = ("crm_core.demo", "crm_core.testing")
     with without(*UNUSED):
@@ -151,6 +153,7 @@ def load() -> None:
                 importlib.import_module(module.name)
     for plugin in installed():
         plugin.load()
+    hash_quickly()
     assert threading.active_count() == 1
     gc.freeze()
 

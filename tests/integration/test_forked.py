@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,16 @@ def test_a_forked_command_reads_its_standard_input(box: Box) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "8 to 256 characters" in done.stderr
+
+
+def test_the_real_command_hashes_a_password_with_the_true_cost(box: Box) -> None:
+    """OWASP's parameters of argon2id are stored; a forked command takes the least ones."""
+    words = ["user", "create", "--tenant", "northwind", "--role", "viewer", "--password-stdin", "--config", box.config]
+    for program, email in ((forked.REAL, "real@example.com"), (forked.crm(), "forked@example.com")):
+        options: dict[str, Any] = {"env": box.environ, "input": b"correct horse battery", "capture_output": True}
+        subprocess.run([program, *words, "--email", email], **options, check=True, timeout=60)
+    stored = b"".join(path.read_bytes() for path in (box.folder / "tenants").rglob("*") if path.is_file())
+    assert re.findall(rb"argon2id\$v=19\$([mtp=0-9,]+)", stored) == [b"m=19456,t=2,p=1", b"m=8,t=1,p=1"]
 
 
 def test_a_forked_server_is_a_process_like_any_other(box: Box) -> None:

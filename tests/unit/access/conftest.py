@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 
 from crm_core.access.callers import Callers
 from crm_core.access.feeds import Feeds
@@ -33,11 +32,10 @@ from crm_core.workspace import Section, Views
 from crm_features.payload import FeaturesType
 from crm_tinydb.storage import TinyDBBackend
 from event_streams import Reader, event, parts, record
+from quick_passwords import QUICK
 
 KEYS = (b"the-newest-secret-key-of-32-bytes", b"an-older-secret-key-of-32-bytes!!")
 PASSWORD = "correct horse battery"
-QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-"""A cheap hash, for tests that do not check its strength."""
 
 
 class Clock:
