@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.rootpath / ".pytest_cache" / "compiled")
         sys.dont_write_bytecode = False
+    # httpcore looks for it up to ten times in each request; it is not installed, and a failed search takes long.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
     # Runs of pytest that tests start need a second less without it.
     os.environ.setdefault("PYTEST_ADDOPTS", "-pno:schemathesis")
 
