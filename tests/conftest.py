@@ -41,9 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # Tests and the processes that they start share compiled files: else each of hundreds compiles the whole product.
-    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
-        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.rootpath / ".pytest_cache" / "compiled")
-        sys.dont_write_bytecode = False
+    # Python reads and writes them where pip has already put those of all other packages.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # httpcore looks for it up to ten times in each request; it is not installed, and a failed search takes long.
     sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
     # Runs of pytest that tests start need a second less without it.
