@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from chromium import chromium
+from rewritten import rewrite_share
 
 PACKAGES = {
     "chromium": "chromium",
@@ -48,6 +49,10 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
     # Runs of pytest that tests start need a second less without it.
     os.environ.setdefault("PYTEST_ADDOPTS", "-pno:schemathesis")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    rewrite_share(session.config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
