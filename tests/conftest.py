@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
@@ -52,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    gc.disable()
     rewrite_share(session.config)
 
 
@@ -74,6 +76,12 @@ def _shuffled(items: list[pytest.Item], source: random.Random) -> list[pytest.It
     for group in groups:
         source.shuffle(group)
     return [item for group in groups for item in group]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Modules and tests stay to the end, so that no search for garbage need go through them."""
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
