@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from browser.desk import Desk
 from browser.plugged import Aside, plugged, window
+from contract.box import Box
 
 PLUGIN = """
 from typing import Literal
@@ -39,13 +40,16 @@ def crm_register_record_types():
 """
 
 
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory, aside: Aside) -> Iterator[Box]:
+    """An instance with that record type."""
+    with plugged(tmp_path_factory.mktemp("names"), "steps", PLUGIN, ["steps.*"], aside) as box:
+        yield box
+
+
 @pytest.fixture
-def desk(tmp_path_factory: pytest.TempPathFactory, browser: Browser, aside: Aside) -> Iterator[Desk]:
-    """A window on an instance with that record type."""
-    with (
-        plugged(tmp_path_factory.mktemp("names"), "steps", PLUGIN, ["steps.*"], aside) as box,
-        window(browser, box) as desk,
-    ):
+def desk(steps: Box, browser: Browser) -> Iterator[Desk]:
+    with window(browser, steps) as desk:
         yield desk
 
 
