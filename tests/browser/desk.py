@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,8 @@ PASSWORD = "seven sailing boats"
 PATIENCE = 30_000  # milliseconds: a sign-in hashes in threads that give way to everything else on a busy machine
 _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_FAILED = re.compile(r"the server responded with a status of (5\d\d)")
+"""The console's line for a failed request; to hear of every response costs a tenth of the CPU of a test's process."""
 SHOTS = Path(__file__).parents[2] / ".screenshots"
 
 
@@ -54,7 +57,6 @@ class Desk:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.wrong.append(f"script: {error}"))
         page.on("dialog", self._dialog)
-        page.on("response", self._response)
         return page
 
     def sign_in(self, who: People) -> None:
@@ -108,15 +110,14 @@ class Desk:
         self.context.close()
 
     def _console(self, message: ConsoleMessage) -> None:
-        refused = message.type == "error" and "Failed to load resource" not in message.text
+        failed = _FAILED.search(message.text)
+        refused = message.type == "error" and failed is None and "Failed to load resource" not in message.text
         if refused or "Content Security Policy" in message.text:
             self.wrong.append(f"console: {message.text}")
+        if failed:
+            self.wrong.append(f"{failed[1]} {message.location['url']}")
 
     def _dialog(self, dialog: Dialog) -> None:
         if dialog.type != "beforeunload":
             self.wrong.append(f"dialog: {dialog.message}")
         dialog.accept()
-
-    def _response(self, response: Response) -> None:
-        if response.status >= 500:
-            self.wrong.append(f"{response.status} {response.url}")
