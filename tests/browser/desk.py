@@ -77,7 +77,7 @@ class Desk:
 
     def live(self) -> None:
         """Wait until the page's event stream is open."""
-        self.page.wait_for_selector("body[data-live=on]")
+        self.page.locator("body[data-live=on]").wait_for()  # a handle would load all of the driver's script again
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""

@@ -164,7 +164,7 @@ def test_states_of_pages(sit: Sit, api: Api, box: Box, filled: dict[str, str]) -
     page.get_by_label("Phone").fill("+49 40 555 01 77")
     api.put("customers", "look-0", phone="+49 171 555 40 12", tags=["group"])
     page.get_by_role("button", name="Save").click()
-    page.wait_for_selector(".merge")
+    page.locator(".merge").wait_for()
     wrong += desk.serious()
     desk.shot("customer-conflict-1280-light")
     desk.go("/deals/board")
