@@ -21,6 +21,8 @@ def test_a_duplicate_is_compared_and_set_aside(sit: Sit, api: Api, width: int, s
     two = api.put("customers", f"{case}-2", name=f"{name} e. V.", email=email, tags=["group"], notes="Two\nlines " * 9)
     desk = sit(People.agent, viewport={"width": width, "height": 800}, java_script_enabled=script)
     page = desk.page
+    if script:
+        desk.check_pages()
     desk.go(f"/customers/{one['id']}")
     banner = page.locator(".banner", has_text="may be the same customer.")
     expect(banner).to_contain_text("Both have the same email address.")

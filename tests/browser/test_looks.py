@@ -136,6 +136,7 @@ def looked_at(desk: Desk, name: str, path: str) -> list[str]:
 def test_every_page(sit: Sit, filled: dict[str, str], names: tuple[str, ...]) -> None:
     """No page has a serious finding of axe or is wider than its window, in light and dark, wide and narrow."""
     desk = sit(reduced_motion="reduce")
+    desk.check_pages()
     ids = filled
     if "users" in names:
         desk.go("/users")
@@ -147,12 +148,14 @@ def test_every_page(sit: Sit, filled: dict[str, str], names: tuple[str, ...]) ->
 def test_pages_before_signing_in(sit: Sit, filled: dict[str, str]) -> None:
     """No page without a signed-in user has a serious finding or is wider than its window."""
     desk = sit(who=None)
+    desk.check_pages()
     assert [found for name, path in ANONYMOUS_PAGES.items() for found in looked_at(desk, name, path)] == []
 
 
 def test_states_of_pages(sit: Sit, api: Api, box: Box, filled: dict[str, str]) -> None:
     """A form with errors, a conflict, an open menu and a dialog have no serious finding either."""
     desk = sit(reduced_motion="reduce")
+    desk.check_pages()
     page = desk.page
     desk.go("/customers/new")
     page.get_by_label("Email").fill("no address")
@@ -197,6 +200,7 @@ def test_pictures_of_the_docs(sit: Sit, filled: dict[str, str], name: str) -> No
 def test_a_bare_workspace(sit: Sit) -> None:
     """Before anything was created, pages open without a serious finding; a list says where records come from."""
     desk = sit(tenant="bare", reduced_motion="reduce")
+    desk.check_pages()
     wrong: list[str] = []
     for name in ("", "sync", "mail", "customers"):
         desk.go(f"/{name}")
@@ -215,6 +219,7 @@ def test_a_brand_without_contrast(sit: Sit, box: Box, filled: dict[str, str]) ->
     colors = {**fills, "background": "#fffdf2", "text": "#8a8a8a"}
     box.applied("branding", {"title": "Sol y Mar Viajes", "colors": colors, "sidebar": {"caption": "Carnaval 2027"}})
     desk = sit(reduced_motion="reduce")
+    desk.check_pages()
     wrong: list[str] = []
     for name in ("dashboard", "deals-board", "sync", "customer-edit"):
         desk.go(PAGES[name].format(**filled))
