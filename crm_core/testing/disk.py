@@ -178,7 +178,9 @@ class FakeDisk:
         """Rename."""
         self._call("replace", target)
         with self._lock:
-            node = self._folder(source.parent).names.pop(source.name)
+            node = self._folder(source.parent).names.pop(source.name, None)
+            if node is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
             self._folder(target.parent).names[target.name] = node
 
     def link(self, source: Path, target: Path) -> None:

@@ -37,13 +37,11 @@ class OpenTenants:
         self.names = TenantNames()
         self._limit, self._max_unverified, self._digest = limit, context.log_max_unverified, context.digest
         self._open: OrderedDict[str, Tenant] = OrderedDict()
-        self._opening: dict[str, asyncio.Task[None]] = {}
         self._reindex, self._epoch = context.reindex, epoch
         self._awaited: Counter[str] = Counter()
-        self._closing: dict[str, asyncio.Task[None]] = {}
+        self._opening, self._closing = dict[str, asyncio.Task[None]](), dict[str, asyncio.Task[None]]()
         self._adding = asyncio.Lock()  # one tenant is added or renamed at a time
-        self._moving: set[str] = set()
-        self._creating: set[str] = set()  # their files are being written
+        self._moving, self._creating = set[str](), set[str]()  # folders that move; those that are being written
         self._closed = ClosedTenants(disk, context.tenants_dir)
         self._early_attempts = EarlyAttempts(context.log_max_unverified)
         self._flusher: asyncio.Task[None] | None = None
@@ -202,8 +200,7 @@ class OpenTenants:
         then its memory may be all that is left. Raises SetupError if the name exists or is invalid.
         """
         check_free(self.disk, self.tenants_dir, name)
-        if name in self._creating:
-            raise SetupError([f"tenant {name} is being created: wait for the other command"])
+        self._check_not_created(name)
         self._creating.add(name)
         try:
             await self._workers.run(write_files)
@@ -223,6 +220,10 @@ class OpenTenants:
             raise SetupError([f"tenant {name} cannot be created in {self.tenants_dir}: {error.strerror}"]) from None
         finally:
             self._creating.discard(name)
+
+    def _check_not_created(self, name: str) -> None:
+        if name in self._creating:
+            raise SetupError([f"tenant {name} is being created: wait for the other command"])
 
     async def _move(self, old: str, new: str) -> None:
         """Rename a folder. If only its sync fails, the tenant is known by the new name too. Raises OSError."""
@@ -270,6 +271,7 @@ class OpenTenants:
         async with self._adding:
             if name not in self.names:
                 raise UnknownTenant
+            self._check_not_created(name)
             self._moving.add(name)
             try:
                 await self._release(name)

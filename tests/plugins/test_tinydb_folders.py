@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -129,3 +131,37 @@ def test_a_path_that_cannot_be_looked_at_is_not_gone(tmp_path: Path) -> None:
     assert [disk.exists(tmp_path / name) for name in ("file", "none", "file/below", "none/below")] == [
         True, False, False, False,
     ]  # fmt: skip
+
+
+class GatedDisk(FakeDisk):
+    """A disk on which the first journal of a tenant is begun at a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.waiting = Event(), Event()
+        self.gate.set()
+
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
+        if path.name == "journal-00000001.log.new":
+            self.waiting.set()
+            assert self.gate.wait(10)
+        return super().open(path, create=create, exclusive=exclusive, durable=durable)
+
+
+async def test_a_tenant_is_not_removed_while_it_is_restored(stores: list[TinyDBBackend]) -> None:
+    """The removal of a tenant whose folder is gone is refused, and leaves the files of its restore."""
+    disk = GatedDisk()
+    store = await filled(disk, stores, folds=1)
+    await store.backup("north", SCRATCH / "copy")
+    disk.replace(HOME / "north", SCRATCH / "away")
+    disk.gate.clear()
+    disk.waiting.clear()
+    restoring = asyncio.create_task(store.restore("north", SCRATCH / "copy"))
+    await asyncio.to_thread(disk.waiting.wait, 10)
+    removing = asyncio.create_task(store.remove("north"))
+    await asyncio.sleep(0.1)
+    disk.gate.set()
+    with pytest.raises(SetupError, match="is being created"):
+        await removing
+    await restoring
+    assert ((await store.state("north")).mode, (await store.view("north", None)).seq) == ("ok", 6)
