@@ -37,6 +37,7 @@ SENTENCES: Final = (
     gettext_noop("There is no record with this id."),
     gettext_noop("This record is archived. Restore it to change it."),
     gettext_noop("`{name}` must show something. Enter a text."),
+    gettext_noop("This number is too large. Enter a smaller one."),
     gettext_noop("This must be the id of a record."),
     gettext_noop("This must be one of {choices}."),
     gettext_noop("This must be {what}."),

@@ -90,6 +90,10 @@ def _of_schema(item: PayloadType | RecordType, name: str) -> Iterator[str]:
     version: Any = item.SCHEMA_VERSION
     if type(version) is not int or version < 1:
         yield f"SCHEMA_VERSION of {name} is a whole number from 1; {version!r:.80} is not"
+    for title in ("TITLE", "SINGULAR") if isinstance(item, RecordType) else ():
+        words = getattr(item, title, None)
+        if not isinstance(words, str) or not words:
+            yield f"{title} of {name} is a text; {words!r:.80} is not"
 
 
 def _of_payload_type(item: PayloadType) -> Iterator[str]:

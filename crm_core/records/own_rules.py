@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from crm_core.errors import Finding, PluginFailed
-from crm_core.model.fields import convert
+from crm_core.model.fields import convert, step
 from crm_core.model.folded_text import is_visible
 from crm_core.model.frozen import frozen
 from crm_core.model.stored_values import as_stored
@@ -21,6 +21,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.server_log import ServerLog
 
 _log = ServerLog("crm.records")
+_MOST: Final = 2**63 - 1  # of the integers that stores find and sort by
 _TEXTS: Final = frozenset({"text", "paragraphs"})  # of which a name may be made
 
 
@@ -33,6 +34,7 @@ class OwnRules:
         self._door = door
         self.completes = type(record_type).complete is not RecordType.complete
         self._checks = type(record_type).check is not RecordType.check
+        self._integers = [member.name for member in record_type.members if member.kind == "integer"]
         self._reported = False
         self._takes_before = len(signature(record_type.check).parameters) > 1
 
@@ -73,9 +75,16 @@ class OwnRules:
         return missing_name(self.completed(rest, current)[1], findings)
 
     def findings(self, merged: dict[str, Any], current: Mapping[str, Any]) -> list[Finding]:
-        """The type's own findings. Raises PluginFailed."""
-        if not self._checks:
-            return []
+        """The type's own findings; integers that no store can find are refused before. Raises PluginFailed."""
+        beyond = [
+            Finding(step(name), "invalid_value", "This number is too large. Enter a smaller one.")
+            for name in self._integers
+            if isinstance(number := merged.get(name), int)
+            and not -_MOST - 1 <= number <= _MOST
+            and number != current.get(name)
+        ]
+        if beyond or not self._checks:
+            return beyond
         before = (self._before(current),) if self._takes_before else ()
         function = partial(self._type.check, self._copy(merged), *before)
         return self._door.call(self._owner, "check", function, checks.findings)

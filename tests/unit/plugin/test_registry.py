@@ -107,6 +107,14 @@ def test_a_name_that_is_no_text_names_its_plugin() -> None:
     assert "plugin x: the NAME of a payload type" in refused(x=(TYPES, [payload_type(["a", "list"])]))
 
 
+@pytest.mark.parametrize("words", [5, "", None])
+def test_a_record_type_has_titles(words: Any) -> None:
+    """Operations and pages are named by them when the server starts."""
+    visits = record_type("visits")
+    type(visits).SINGULAR = words
+    assert "SINGULAR of visits is a text" in refused(x=("crm_register_record_types", [visits]))
+
+
 def test_every_problem_is_reported_together() -> None:
     """Three wrong plugins are three lines."""
     said = refused(

@@ -40,6 +40,41 @@ def test_a_check_changes_nothing_that_is_stored() -> None:
     assert msgspec.to_builtins(judged.content.record) == data == {"name": "A", "tags": ["t"], "custom": {"c": "d"}}
 
 
+class Stock(msgspec.Struct, forbid_unknown_fields=True):
+    name: Line
+    pieces: int = 0
+    boxes: int = 0
+
+
+class Stocks(RecordType):
+    NAME = "stocks"
+    TITLE = "Stocks"
+    SINGULAR = "Stock"
+    RECORD = Stock
+    SORTABLE = ("pieces",)
+    COMPUTED = ("boxes",)
+
+    def complete(self, record: Stock, before: Stock | None) -> Stock:
+        return msgspec.structs.replace(record, boxes=record.pieces * 2)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "pointers"),
+    [
+        (2**62 - 1, []),
+        (-(2**62), []),
+        (2**62, ["/boxes"]),
+        (2**63, ["/pieces", "/boxes"]),
+        (-(10**30), ["/pieces", "/boxes"]),
+    ],
+)
+def test_integers_have_sixty_four_bits(pieces: int, pointers: list[str]) -> None:
+    """Stores find and sort by no others, so a larger one, sent or computed, is the sender's mistake."""
+    judged = Shape(Stocks(), "lone").validate({"name": "A", "pieces": pieces})
+    assert [finding.pointer for finding in judged.findings] == pointers
+    assert {finding.code for finding in judged.findings} <= {"invalid_value"}
+
+
 class OldTrip(msgspec.Struct, forbid_unknown_fields=True):
     name: Line
     miles: int | None = None
