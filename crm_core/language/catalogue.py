@@ -25,7 +25,7 @@ Text = str | tuple[str, str]
 
 _ESCAPE: Final = re.compile(r"\\(.)")
 _ESCAPED: Final = {"n": "\n", "t": "\t"}
-_LINE: Final = re.compile(r'(?:(msgctxt|msgid_plural|msgid|msgstr(?:\[[0-9]\])?)\s+)?"((?:[^"\\]|\\.)*)"')
+_LINE: Final = re.compile(r'(?:(msgctxt|msgid_plural|msgid|msgstr(?:\[[0-9]\])?)\s+)?"((?:[^"\\]++|\\.)*+)"')
 _PLACE: Final = re.compile(r"\{([a-z_]*)\}|[{}]")
 _RULE: Final = re.compile(r"plural=([^;\n]+)")
 _FORMS: Final = re.compile(r"nplurals=\s*([0-9])\b")
@@ -153,18 +153,20 @@ def _entries(lines: list[str], name: str, problems: list[str]) -> Iterator[_Entr
             if "msgid" in entry.parts:
                 yield entry
                 entry, last = _Entry(), ""
-            entry.fuzzy |= line.startswith("#,") and "fuzzy" in line
-        elif line.strip():
-            match = _LINE.fullmatch(line.strip())
+            if line.startswith("#,"):
+                entry.fuzzy |= "fuzzy" in line
+        elif line and (text := line.strip()):
+            match = _LINE.fullmatch(text)
             if match is None or not (match[1] or last):
                 problems.append(f"{name}:{number}: write msgid, msgstr or a text in quotes")
                 continue
-            if match[1] in entry.parts or (match[1] in ("msgctxt", "msgid") and "msgstr" in last):
+            part, value = match.groups()
+            if part in entry.parts or (part in ("msgctxt", "msgid") and "msgstr" in last):
                 yield entry
                 entry = _Entry()
-            last = match[1] or last
+            last = part or last
             entry.line = entry.line or number
-            entry.parts[last] = entry.parts.get(last, "") + _unescaped(match[2])
+            entry.parts[last] = entry.parts.get(last, "") + _unescaped(value)
     if entry.parts:
         yield entry
 
@@ -204,6 +206,8 @@ def _forms_of(rule: str) -> int:
 def _misplaced(parts: Mapping[str, str], forms: list[str]) -> str:
     """Why translations cannot be filled in as their message is; empty if they can."""
     plural = parts.get("msgid_plural")
+    if plural is None and not any("{" in form or "}" in form for form in forms):
+        return ""
     known = {match[0] for match in _PLACE.finditer(parts["msgid"] + (plural or ""))}
     if plural is not None:
         known.add("{n}")
