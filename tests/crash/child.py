@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import mmap
+import os
 import random
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from crm_core.plugin.storage import Claim, Committed, StorageBackend, StorageContext, Unit
@@ -94,6 +96,8 @@ async def run(tenants_dir: Path, page: mmap.mmap, seed: int) -> None:
     await asyncio.gather(maintain(), *(write(store, start, worker) for worker in range(8)))
 
 
-if __name__ == "__main__":
-    with Path(sys.argv[2]).open("r+b") as shared:
-        asyncio.run(run(Path(sys.argv[1]), mmap.mmap(shared.fileno(), 16), int(sys.argv[3])))
+def write_until_killed(report: Connection, tenants_dir: Path, page: Path, seed: int) -> None:
+    """Standard output is the report."""
+    os.dup2(report.fileno(), sys.stdout.fileno())
+    with page.open("r+b") as shared:
+        asyncio.run(run(tenants_dir, mmap.mmap(shared.fileno(), 16), seed))

@@ -10,30 +10,37 @@ import asyncio
 import json
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing import get_context
 from pathlib import Path
+
+from child import write_until_killed
 
 from crm_core.errors import SetupError, StorageUnavailable
 from crm_core.plugin.storage import EntryQuery, StorageBackend, StorageContext, View
 from crm_tinydb.storage import TinyDBBackend
 
-CHILD = Path(__file__).with_name("child.py")
+# Children are forked from a process that has imported all they need: a start of Python takes longer than they live.
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload(["crm_core.testing.storage", "crm_tinydb.storage"])
 
 
 def run_and_kill(tenants_dir: Path, page: Path, seed: int) -> tuple[list[tuple[int, str]], bytes]:
-    """Run the child and kill it at a random moment; return its answered commits and where the kill struck."""
+    """Fork the child and kill it at a random moment; return its answered commits and where the kill struck."""
     page.write_bytes(b"-" * 16)
-    with subprocess.Popen(
-        [sys.executable, str(CHILD), str(tenants_dir), str(page), str(seed)], stdout=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None
-        first = child.stdout.readline()  # now it is writing
+    reading, writing = FORKS.Pipe(duplex=False)
+    child = FORKS.Process(target=write_until_killed, args=(writing, tenants_dir, page, seed))
+    child.start()
+    writing.close()
+    with open(reading.fileno(), "rb", closefd=False) as said:
+        first = said.readline()  # now it is writing
         time.sleep(random.Random(seed).random() * 0.25)
         child.kill()
-        lines = [first, *child.stdout.read().split(b"\n")[:-1]]
+        lines = [first, *said.read().split(b"\n")[:-1]]
+    reading.close()
+    child.join()
     return promises(lines), page.read_bytes()
 
 
