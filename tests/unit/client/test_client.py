@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from crm_core.client import (
@@ -26,6 +27,7 @@ from crm_core.client import (
     push_to,
     transport,
 )
+from plain_http import PLAIN
 
 KEY = bytes(range(1, 33))
 SIGNER = native_signer(KEY, 2)
@@ -63,9 +65,10 @@ def push(request: pytest.FixtureRequest, receiver: Any) -> Callable[..., Any]:
         settings: dict[str, Any] = {"retries": QUICK, "watch": (pauses if pauses is not None else []).append}
         arguments = arguments or (("branding", {"title": "Nordwind"}) if verb != "health" else ())
         if request.param == "plain":
-            with Client(receiver.target, SIGNER, **settings) as client:
+            with Client(receiver.target, SIGNER, transport=httpx.HTTPTransport(verify=PLAIN), **settings) as client:
                 return getattr(client, verb)(*arguments, **more)
-        async with AsyncClient(receiver.target, SIGNER, **settings) as client:
+        transport = httpx.AsyncHTTPTransport(verify=PLAIN)
+        async with AsyncClient(receiver.target, SIGNER, transport=transport, **settings) as client:
             return await getattr(client, verb)(*arguments, **more)
 
     return call
