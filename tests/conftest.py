@@ -102,11 +102,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _passwords() -> None:
-    """Instances in this process hash passwords with little cost; the true one is that of a test of ``Passwords``."""
+def _quick_instances() -> None:
+    """Instances in this process hash passwords with little cost, and clients share the certificates they trust.
+
+    The true cost is that of a test of ``Passwords``.
+    """
+    from plain_http import share_certificates
     from quick_passwords import hash_quickly
 
     hash_quickly()
+    share_certificates()
 
 
 @pytest.fixture(scope="session")

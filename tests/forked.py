@@ -1,9 +1,9 @@
 """The ``crm`` command without its start: one process loads the product, and forks for each command and each server.
 
 A forked process runs ``main`` with the words, folder, environment and streams of its caller, and is a process like any
-other; only the half second of Python's imports is missing, and the cost of hashing passwords. ``crm()`` is a program
-like the real one, ``start()`` like ``subprocess.Popen``. Use the real one where the start, the limits or the memory of
-a process are the subject.
+other; only the half second of Python's imports is missing, and the cost of passwords and certificates. ``crm()`` is a
+program like the real one, ``start()`` like ``subprocess.Popen``. Use the real one where the start, the limits or the
+memory of a process are the subject.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _address() -> Path:
 
 
 def load() -> None:
-    """Import what commands, servers and their pages import; their passwords are hashed with little cost."""
+    """Import what commands, servers and their pages import."""
     import gc
     import importlib
     import pkgutil
@@ -144,7 +144,6 @@ def load() -> None:
     from crm_core.compose import UNUSED
     from crm_core.lean_imports import without
     from crm_core.plugin.host import installed
-    from quick_passwords import hash_quickly
 
     apart = ("crm_core.demo", "crm_core.testing")
     with without(*UNUSED):
@@ -153,9 +152,21 @@ def load() -> None:
                 importlib.import_module(module.name)
     for plugin in installed():
         plugin.load()
-    hash_quickly()
+    cheapen()
     assert threading.active_count() == 1
     gc.freeze()
+
+
+def cheapen() -> None:
+    """Take from each process what is no subject of its tests: the cost of passwords and of certificates."""
+    import httpx
+
+    from plain_http import share_certificates
+    from quick_passwords import hash_quickly
+
+    hash_quickly()
+    share_certificates()
+    httpx.HTTPTransport().close()  # loads the certificates
 
 
 def serve(address: str) -> socket.socket | None:
