@@ -9,10 +9,10 @@ from crm_core.access.delegation import powers_of, require_may_manage
 from crm_core.access.passwords import Passwords
 from crm_core.access.sessions import Session, SessionKind, Sessions
 from crm_core.access.signed import SignedTexts
-from crm_core.access.throttle import LoginThrottle, SignInAttempt
+from crm_core.access.throttle import LoginThrottle
 from crm_core.access.user import StoredUser
 from crm_core.access.users import Users
-from crm_core.errors import InvalidCredentials, LoginThrottled, NotFound, RevisionMismatch, Unauthenticated
+from crm_core.errors import InvalidCredentials, NotFound, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.server_log import ServerLog
 from crm_core.workspace import Views
@@ -51,7 +51,7 @@ class SignIn:
         """Open a session. Raises InvalidCredentials (also for unknown and disabled users), LoginThrottled."""
         async with self._throttle.attempt(tenant, email, source) as attempt:
             stored = await self._users.by_email(tenant, email)
-            verified = await self._verified(attempt, None if stored is None else stored.user.password, password)
+            verified = await self._passwords.verify(None if stored is None else stored.user.password, password)
             attempt.succeeded = verified and stored is not None and not stored.user.disabled
         if stored is None or not attempt.succeeded:
             _log.info("sign_in_refused", tenant=tenant, source=source)
@@ -70,7 +70,7 @@ class SignIn:
         """
         stored = await self._users.get(tenant, caller.id)
         async with self._throttle.attempt(tenant, stored.user.email, source) as attempt:
-            attempt.succeeded = await self._verified(attempt, stored.user.password, old)
+            attempt.succeeded = await self._passwords.verify(stored.user.password, old)
         if not attempt.succeeded:
             raise InvalidCredentials("The current password is wrong.")
         return await self._set(tenant, stored, new)
@@ -116,13 +116,6 @@ class SignIn:
             return await self._set(tenant, stored, password)
         except RevisionMismatch:
             await self.user_of_link(tenant, text)  # a link used at the same time is reported as used
-            raise
-
-    async def _verified(self, attempt: SignInAttempt, password_hash: str | None, password: str) -> bool:
-        try:
-            return await self._passwords.verify(password_hash, password)
-        except LoginThrottled:  # the queue is full: no failure of the account
-            attempt.withdrawn = True
             raise
 
     async def _set(self, tenant: str, stored: StoredUser, password: str) -> StoredUser:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Protocol
 
 from cachetools import LRUCache
 
-from crm_core.errors import LoginThrottled
+from crm_core.errors import CrmError, LoginThrottled
 from crm_core.model.domains import comparable_address
 from crm_core.model.sources import counted_as
 
@@ -89,11 +89,10 @@ class FailuresOfProcess:
 
 
 class SignInAttempt:
-    """A sign-in in progress; the code that checks the password sets the outcome."""
+    """A sign-in in progress; the code that checks the password sets the outcome, or raises if it cannot check it."""
 
     def __init__(self) -> None:
         self.succeeded = False
-        self.withdrawn = False  # the password was not checked
 
 
 class _Turn:
@@ -121,7 +120,7 @@ class LoginThrottle:
 
     @asynccontextmanager
     async def attempt(self, tenant: str, email: str, source: str | None) -> AsyncIterator[SignInAttempt]:
-        """Apply both limits to an attempt, and count it unless it succeeded. Raises LoginThrottled with the wait."""
+        """Apply both limits to an attempt, and count it unless it succeeded or raised. Raises LoginThrottled."""
         account, network = _account(email), counted_as(source)
         async with self._turn(f"{tenant}/{account}"):
             if (wait := self._sources.wait(network, self._at())) <= 0:
@@ -133,13 +132,14 @@ class LoginThrottle:
             attempt = SignInAttempt()
             try:
                 yield attempt
-            finally:
-                if attempt.succeeded or attempt.withdrawn:
-                    self._sources.add(network, self._at(), -1)
-                if attempt.succeeded:
-                    await self._accounts.forget(tenant, account, self._at())
-                elif attempt.withdrawn:
+            except BaseException:  # the password was not checked
+                self._sources.add(network, self._at(), -1)
+                with suppress(CrmError):
                     await self._accounts.take_back(tenant, account, self._at())
+                raise
+            if attempt.succeeded:
+                self._sources.add(network, self._at(), -1)
+                await self._accounts.forget(tenant, account, self._at())
 
     async def unlock(self, tenant: str, email: str) -> None:
         """Forget the failures of an account; those of their source addresses still count."""

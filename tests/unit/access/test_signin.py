@@ -18,6 +18,7 @@ from crm_core.errors import (
     LoginThrottled,
     PermissionDenied,
     RevisionMismatch,
+    StorageUnavailable,
     Unauthenticated,
 )
 
@@ -227,6 +228,27 @@ async def test_the_queue_for_passwords_is_bounded(access: Any, signs_in: Any, mo
     assert {one.retry_after for one in late} == {1}
     assert {one.detail for one in late} == {"Too many people are signing in right now. Try again in a second."}
     await signs_in(emails[0])
+
+
+async def test_a_password_that_was_not_checked_does_not_count(access: Any, signs_in: Any) -> None:
+    """While the store or the threads fail, people do not lock themselves out of their accounts by trying again."""
+    stored = await access.user()
+    caller = await access.sessions.caller("north", (await signs_in()).id)
+
+    async def failing(*_: Any) -> Any:
+        raise StorageUnavailable("No.")
+
+    find, verify = access.backend.find, access.passwords.verify
+    access.backend.find = failing
+    for _ in range(11):
+        with pytest.raises(StorageUnavailable):
+            await signs_in()
+    access.backend.find, access.passwords.verify = find, failing
+    for _ in range(11):
+        with pytest.raises(StorageUnavailable):
+            await access.signin.change_password("north", caller, PASSWORD, "a new long one", source=None)
+    access.passwords.verify = verify
+    assert (await signs_in()).user == stored.user.id
 
 
 async def test_passwords_are_argon2id_and_their_threads_give_way() -> None:
