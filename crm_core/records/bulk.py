@@ -24,6 +24,7 @@ _CHUNK: Final = 100
 _TOGETHER: Final = 10
 """Records that are moved at the same time, so that one sync of the disk serves several and others get their turn."""
 _MOST_LISTED: Final = 200
+_REFUSALS: Final = (RecordError, NotFound, LimitReached)  # of one record
 
 PatchOf = Callable[[Document], Awaitable[dict[str, Any]]]
 """The merge patch of a record; a RecordError refuses this one record."""
@@ -113,11 +114,15 @@ class BulkChanges:
             for start in range(0, len(documents), _TOGETHER):
                 some = documents[start : start + _TOGETHER]
                 moves = (self._moved(access, one, revisions.get(one.id, 0), archived=archived) for one in some)
-                for document, outcome in zip(some, await asyncio.gather(*moves), strict=True):
-                    if isinstance(outcome, CrmError):
-                        tally.refuse(document, outcome.code, outcome.detail)
-                    else:
+                outcomes = await asyncio.gather(*moves, return_exceptions=True)
+                for document, outcome in zip(some, outcomes, strict=True):
+                    if isinstance(outcome, WriteResult):
                         tally.count(document, outcome.revision)
+                    elif isinstance(outcome, _REFUSALS):
+                        tally.refuse(document, outcome.code, outcome.detail)
+                for outcome in outcomes:  # once those that were moved are counted
+                    if isinstance(outcome, BaseException) and not isinstance(outcome, _REFUSALS):
+                        raise outcome
 
         async for tally in self._run(access, selected, write, current):
             yield tally
@@ -178,15 +183,10 @@ class BulkChanges:
             else:
                 tally.count(document, result["revision"])
 
-    async def _moved(
-        self, access: RecordAccess, document: Document, revision: int, *, archived: bool
-    ) -> CrmError | WriteResult:
+    async def _moved(self, access: RecordAccess, document: Document, revision: int, *, archived: bool) -> WriteResult:
         conditions = Preconditions(f'"{revision}"') if revision else UNCONDITIONAL
         move = self._archive.archive if archived else self._archive.restore
-        try:
-            return await move(access, document.id, conditions)
-        except (RecordError, NotFound, LimitReached) as error:
-            return error
+        return await move(access, document.id, conditions)
 
 
 def _name(document: Document) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import RevisionMismatch, Unauthenticated
+from crm_core.errors import RevisionMismatch, StorageUnavailable, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.plugin.storage import Document
 from crm_core.records.bulk import BulkTally, PatchOf, Selected
@@ -110,3 +110,20 @@ async def test_lost_rights_stop_the_rest(world: World) -> None:
     )
     assert tally.stopped is not None
     assert (tally.stopped.code, tally.changes) == ("feature_unavailable", 0)
+
+
+async def test_what_was_moved_before_a_fault_is_counted(world: World) -> None:
+    """Records are moved ten at a time: if one of them meets a fault, the tally has those that were moved anyway."""
+    made = [await world.create(name=f"Customer {number}") for number in range(5)]
+    commit = world.backend.commit
+
+    async def failing(*sent: Any) -> Any:
+        world.backend.commit = commit  # type: ignore[method-assign]  # once
+        raise StorageUnavailable("No.")
+
+    world.backend.commit = failing  # type: ignore[method-assign]  # the first move fails
+    chosen = tuple((one["id"], 0) for one in made)
+    tally = await last(world.records.bulk.move(world.access(), Selected(chosen), unchanged, archived=True))
+    moved = [one["id"] for one in made if one["id"] not in await world.ids()]
+    assert (tally.stopped is not None, [id_ for id_, _ in tally.changed]) == (True, moved)
+    assert moved == [one["id"] for one in made[1:]]
