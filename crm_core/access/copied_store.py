@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 
 from crm_core.access.sessions import SESSIONS
-from crm_core.access.storing import commit
 from crm_core.access.token import TOKENS
 from crm_core.access.token_uses import TOKEN_USES
 from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.plugin.storage import Delete, EntryQuery, Put, StorageBackend, Unit
+from crm_core.workspace.storing import commit
 
 _HOME: Final = "home"  # a collection with one document: the tenant that the tokens were made for
 

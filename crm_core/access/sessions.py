@@ -16,7 +16,6 @@ from typing import Final, Literal
 import msgspec
 
 from crm_core.access.signed import SignedTexts
-from crm_core.access.storing import commit
 from crm_core.access.user import USERS, StoredUser, read_user
 from crm_core.errors import StorageFull, StorageUnavailable, TokenReused, Unauthenticated
 from crm_core.model.caller import Caller
@@ -25,6 +24,7 @@ from crm_core.model.recent import Recent
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin.query import PageQuery
 from crm_core.plugin.storage import Committed, Delete, Document, DocumentAt, Put, StorageBackend, Unit
+from crm_core.workspace.storing import commit
 
 SESSIONS: Final = "sessions"
 ACCESS_LIFETIME: Final = timedelta(minutes=15)

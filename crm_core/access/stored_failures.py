@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from crm_core.access.storing import commit
 from crm_core.errors import CrmError, StorageUnavailable
 from crm_core.plugin.storage import (
     Bound,
@@ -21,6 +20,7 @@ from crm_core.plugin.storage import (
     StorageBackend,
     Unit,
 )
+from crm_core.workspace.storing import commit
 
 FAILURES: Final = "sign_in_failures"
 _ATTEMPTS: Final = 20

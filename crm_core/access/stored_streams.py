@@ -12,12 +12,12 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from crm_core.access.storing import commit
 from crm_core.access.streams import MAX_STREAMS, MAX_STREAMS_OF_CALLER, too_many_of_caller, too_many_of_tenant
 from crm_core.errors import CrmError, StorageUnavailable, UnknownTenant
 from crm_core.model.ids import Ids
 from crm_core.model.waiting import set_within
 from crm_core.plugin.storage import Committed, CountBelow, Delete, Document, DocumentAt, Put, StorageBackend, Unit
+from crm_core.workspace.storing import commit
 
 STREAMS: Final = "streams"
 _BEAT: Final = 5.0  # seconds between heartbeats

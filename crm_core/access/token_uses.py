@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from crm_core.access.storing import commit
 from crm_core.errors import CrmError
 from crm_core.model.recent import Recent
 from crm_core.model.times import to_wire
 from crm_core.model.waiting import set_within
 from crm_core.plugin.storage import Put, StorageBackend, Unit
+from crm_core.workspace.storing import commit
 
 TOKEN_USES: Final = "token_uses"  # noqa: S105 -- the name of a collection
 INTERVAL: Final = timedelta(hours=1)

@@ -13,7 +13,6 @@ import msgspec
 from crm_core.access.copied_store import end_foreign_access, has_foreign_access, home
 from crm_core.access.delegation import require_may_give
 from crm_core.access.scopes import checked_scopes
-from crm_core.access.storing import commit
 from crm_core.access.token import (
     TOKENS,
     ApiToken,
@@ -44,6 +43,7 @@ from crm_core.plugin.storage import (
 )
 from crm_core.workspace import Views
 from crm_core.workspace.signer import ExactSigner, newest_last
+from crm_core.workspace.storing import commit
 
 PREFIX = "crm_"
 MAX_TOKENS = 1000  # of a tenant, ended ones included

@@ -9,7 +9,6 @@ import msgspec
 
 from crm_core.access.delegation import named_role, require_may_change, require_may_manage
 from crm_core.access.passwords import Passwords
-from crm_core.access.storing import commit
 from crm_core.access.throttle import LoginThrottle
 from crm_core.access.token import revoked_with
 from crm_core.access.user import USERS, StoredUser, User, UserInput, read_input, read_user
@@ -41,6 +40,7 @@ from crm_core.plugin.storage import (
     Unit,
 )
 from crm_core.workspace import Views, Workspace
+from crm_core.workspace.storing import commit
 
 _ATTEMPTS = 20
 

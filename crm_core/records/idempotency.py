@@ -30,6 +30,7 @@ from crm_core.errors import (
 )
 from crm_core.model.caller import Caller
 from crm_core.plugin.storage import Claim, Conflict, StorageBackend, Unit
+from crm_core.workspace.storing import commit
 
 KIND = "idempotency"
 RETENTION_SECONDS = 24 * 3600
@@ -181,18 +182,22 @@ class Idempotency:
             except ClaimTaken as taken:  # by another process on the same database
                 return _replay(_read(taken.evidence), idempotent)
             except _REFUSALS as error:
-                await self._store_refusal(tenant, idempotent, error, subject)
-                raise
+                first_answer = await self._store_refusal(tenant, idempotent, error, subject)
+                if first_answer is None:
+                    raise
+                return first_answer
 
-    async def _store_refusal(self, tenant: str, idempotent: IdempotentRequest, error: CrmError, subject: str) -> None:
+    async def _store_refusal(
+        self, tenant: str, idempotent: IdempotentRequest, error: CrmError, subject: str
+    ) -> WriteResult | None:
+        """Store a refusal; the answer to the first request if another process was first, and that was not refused."""
         now = self._now()
         refusal = StoredRefusal(error.code, error.detail, error.errors, dict(error.evidence))
         evidence = Evidence(digest=idempotent.digest, until=now + RETENTION_SECONDS, refusal=refusal)
         stored = msgspec.json.encode(evidence)
         claim = Claim(KIND, idempotent.claim_key, stored, evidence.until, subject=subject)
-        outcome = await self._backend.commit(tenant, Unit(now=now, claims=(claim,)))
-        if isinstance(outcome, Conflict):
-            _replay(_read(outcome.evidence), idempotent)
+        outcome = await commit(self._backend, tenant, Unit(now=now, claims=(claim,)))
+        return _replay(_read(outcome.evidence), idempotent) if isinstance(outcome, Conflict) else None
 
 
 def _read(evidence: bytes) -> Evidence | None:

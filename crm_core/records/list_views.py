@@ -15,6 +15,7 @@ from crm_core.model.folded_text import folded
 from crm_core.model.list_views import LIST_VIEWS, LONGEST_NAME, LONGEST_QUERY, MOST_VIEWS, ListChoices, SavedView
 from crm_core.plugin.storage import Conflict, Document, DocumentAt, Expectation, Put, StorageBackend, Unit
 from crm_core.records.guarded_store import ATTEMPTS, busy
+from crm_core.workspace.storing import commit
 
 _NAMING: Final = ("email", "phone")
 """Kinds of members that name a person."""
@@ -72,7 +73,7 @@ class ListViews:
                 expect=(DocumentAt(LIST_VIEWS, caller.id, document.revision if document else 0),),
                 puts=(_put(caller.id, lists),),
             )
-            if not isinstance(await self._backend.commit(tenant, unit), Conflict):
+            if not isinstance(await commit(self._backend, tenant, unit), Conflict):
                 return
         raise busy()
 

@@ -22,6 +22,7 @@ from crm_core.sync.sections import Intent
 from crm_core.workspace import Workspace
 from crm_core.workspace.cursors import Cursors
 from crm_core.workspace.reading import upgraded
+from crm_core.workspace.storing import commit
 
 MOST: Final = 500
 _ROUNDS: Final = 100
@@ -95,7 +96,7 @@ class History:
                 unit = Unit(now=int(now.timestamp()), entries=(entry,))
             else:
                 unit = await unit_of(self._context.fingerprints, planned, entry=entry, now=int(now.timestamp()))
-            committed = await self._context.backend.commit(tenant, unit)
+            committed = await commit(self._context.backend, tenant, unit)
             if isinstance(committed, Committed):
                 self._observe(entry)
                 return planned.receipt(status, warnings + planned.clashes(), committed.head)
@@ -115,7 +116,7 @@ class History:
                 puts=(msgspec.structs.replace(reading.stored, versions={}).put(),),
                 revises=True,
             )
-            if isinstance(await self._context.backend.commit(tenant, unit), Committed):
+            if isinstance(await commit(self._context.backend, tenant, unit), Committed):
                 return reading.stored.floor(())
         raise StorageUnavailable("Too many changes at the same time. Try again.", retry_after=1)
 

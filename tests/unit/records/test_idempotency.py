@@ -17,6 +17,7 @@ from crm_core.errors import (
     RevisionMismatch,
     StorageUnavailable,
 )
+from crm_core.plugin.storage import OutcomeUnknown
 from crm_core.records.batch import Batch
 from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, WriteResult, idempotent_request
 from crm_core.records.preconditions import UNCONDITIONAL, Preconditions
@@ -188,6 +189,39 @@ async def test_another_process_that_was_first_is_heard(world: World) -> None:
         return_exceptions=True,
     )
     assert all(isinstance(one, InvalidRecord | ReplayedRefusal) for one in refused)
+
+
+async def test_what_another_process_did_is_no_refusal_of_its_repeat(world: World) -> None:
+    """A repeat that is refused only because the first request has changed the record meanwhile gets its answer."""
+    made, other = await create(world, {"name": "Ada"}, asked("make")), world.opened(b"a secret key of the instance")
+
+    async def change(records: Any) -> WriteResult:
+        access, conditions = world.access(), Preconditions('"1"')
+        answer: WriteResult = await records.writes.update(access, made.id, {"name": "Bob"}, conditions, asked("change"))
+        return answer
+
+    claim, done = world.backend.claim, list[WriteResult]()
+
+    async def slow(*place: str) -> bytes | None:
+        found = await claim(*place)
+        world.backend.claim = claim  # type: ignore[method-assign]  # once
+        done.append(await change(other))
+        return found
+
+    world.backend.claim = slow  # type: ignore[method-assign]  # the other process commits after it was read
+    again = await change(world.records)
+    assert (again.body, again.replayed) == (done[0].body, True)
+
+
+async def test_a_refusal_that_may_not_be_stored_is_asked_for_again(world: World) -> None:
+    """If the connection breaks while a refusal is stored, the answer says that the storage failed."""
+
+    async def broken(*_: Any) -> Any:
+        raise OutcomeUnknown
+
+    world.backend.commit = broken  # type: ignore[method-assign]  # the connection breaks
+    with pytest.raises(StorageUnavailable):
+        await create(world, {"name": ""})
 
 
 async def test_a_first_request_that_gave_up_still_counts(world: World) -> None:

@@ -19,7 +19,7 @@ from crm_core.errors import (
 )
 from crm_core.model.diff import Change
 from crm_core.model.log import LogEntry
-from crm_core.plugin.storage import Unit
+from crm_core.plugin.storage import OutcomeUnknown, Unit
 from crm_core.sync.revisions import Applied
 from sync_world import World, overtaken
 
@@ -262,3 +262,14 @@ async def test_a_reset_ends_after_a_hundred_other_changes(world: World) -> None:
         await world.services.history.reset_version("northwind", "branding")
     assert (len(units), refused.value.retry_after) == (100, 1)
     assert [expected.revision for expected in units[0].expect] == [1]  # type: ignore[union-attr]
+
+
+async def test_a_restore_of_unknown_outcome_is_unavailable_storage(world: World) -> None:
+    """Whether it was done is to be checked: it is no fault of the server's code."""
+    await titles(world, "One", "Two")
+    world.backend.before = OutcomeUnknown()
+    with pytest.raises(StorageUnavailable):
+        await restored(world, 1)
+    world.backend.before = OutcomeUnknown()
+    with pytest.raises(StorageUnavailable):
+        await world.services.history.reset_version("northwind", "branding")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from crm_core.access.storing import commit
 from crm_core.errors import StorageUnavailable
 from crm_core.plugin.storage import OutcomeUnknown, Unit
+from crm_core.workspace.storing import commit
 
 
 class Broken:
