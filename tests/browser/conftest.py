@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from browser.api import SCOPES, Api
-from browser.desk import PASSWORD, Desk, People
+from browser.desk import PASSWORD, Desk, People, new_context
 from browser.office import OFFICE, fill
 from chromium import chromium
 from contract.box import TENANT, Box, roster_key
@@ -90,28 +91,51 @@ def signed_in() -> dict[tuple[str, People], Any]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def idle() -> defaultdict[str, list[BrowserContext]]:
+    """Contexts without tabs, by their options: a new one starts a process and loads every script again."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-def sit(box: Box, browser: Browser, signed_in: dict[tuple[str, People], Any]) -> Iterator[Callable[..., Desk]]:
-    """Open a new window and sign in; at the end no window may have recorded an error."""
-    opened: list[Desk] = []
+def sit(
+    box: Box, browser: Browser, signed_in: dict[tuple[str, People], Any], idle: dict[str, list[BrowserContext]]
+) -> Iterator[Callable[..., Desk]]:
+    """Open a new tab and sign in; at the end no tab may have recorded an error.
+
+    The context may have been another test's: its cookies are set again, and pages store all else in their tab. With
+    ``fresh`` the sign-in is new, with ``cold`` the browser has loaded nothing before.
+    """
+    opened: list[tuple[str, Desk]] = []
 
     def open_desk(
-        who: People | None = People.super_admin, tenant: str = TENANT, *, fresh: bool = False, **options: Any
+        who: People | None = People.super_admin,
+        tenant: str = TENANT,
+        *,
+        fresh: bool = False,
+        cold: bool = False,
+        **options: Any,
     ) -> Desk:
         root = f"{str(box.client.base_url).rstrip('/')}/i/eu1/t/{tenant}"
         known = None if who is None or fresh else signed_in.get((tenant, who))
-        desk = Desk(browser, root, {"storage_state": known, **options})
-        opened.append(desk)
+        alike = str((tenant, who, options))
+        context = new_context(browser, **options) if cold or not idle[alike] else idle[alike].pop()
+        context.clear_cookies()
+        if known is not None:
+            context.add_cookies(known)
+        desk = Desk(context, root)
+        opened.append((alike, desk))
         if who is not None and known is None:
             desk.sign_in(who)
             if not fresh:
-                signed_in[tenant, who] = desk.context.storage_state()
+                signed_in[tenant, who] = context.cookies()
         return desk
 
     yield open_desk
-    wrong = [line for desk in opened for line in desk.wrong]
-    for desk in opened:
-        desk.close()
+    wrong = [line for _, desk in opened for line in desk.wrong]
+    for alike, desk in opened:
+        desk.leave()
+        idle[alike].append(desk.context)
     assert wrong == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import axe_playwright_python
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Response, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Response, expect
 
 PASSWORD = "seven sailing boats"
 PATIENCE = 30_000  # milliseconds: a sign-in hashes in threads that give way to everything else on a busy machine
@@ -41,15 +41,21 @@ class People(Enum):
         return f"{self.name.replace('_', '-')}@nordwind.example"
 
 
+def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    """A new profile of the browser: no cookie, nothing stored, an empty cache."""
+    made = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    made.set_default_timeout(PATIENCE)
+    return made
+
+
 class Desk:
     """A window. ``wrong`` collects script errors, refused content, dialogs and responses of 500."""
 
-    def __init__(self, browser: Browser, root: str, options: dict[str, Any]) -> None:
+    def __init__(self, context: BrowserContext, root: str) -> None:
         self.root = root
         self.wrong: list[str] = []
         self.expected: set[int] = set()
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        self.context.set_default_timeout(PATIENCE)
+        self.context = context
         self.page = self.watched(self.context.new_page())
 
     def watched(self, page: Page) -> Page:
@@ -102,6 +108,11 @@ class Desk:
         found = [one for one in violations if one["impact"] in ("serious", "critical")]
         return [f"{one['id']}: {one['nodes'][0]['target']} {one['nodes'][0].get('failureSummary')}" for one in found]
 
+    def leave(self) -> None:
+        """Close every tab; the context can be used again."""
+        for page in self.context.pages:
+            page.close()
+
     def shot(self, name: str) -> None:
         """Save a screenshot of the whole page, for people to look at, if CRM_SCREENSHOTS is set."""
         if not os.environ.get("CRM_SCREENSHOTS"):
@@ -109,9 +120,6 @@ class Desk:
         SHOTS.mkdir(exist_ok=True)
         self.page.evaluate("scrollTo(0, 0)")  # fixed elements would be drawn at the scroll position
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
-
-    def close(self) -> None:
-        self.context.close()
 
     def _console(self, message: ConsoleMessage) -> None:
         failed = _FAILED.search(message.text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from browser.desk import PASSWORD, Desk, People
+from browser.desk import PASSWORD, Desk, People, new_context
 from contract.box import TENANT, Box
 
 Aside = Callable[[Callable[[], Box]], Box]
@@ -38,8 +38,8 @@ def plugged(folder: Path, name: str, text: str, features: list[str], aside: Asid
 @contextmanager
 def window(browser: Browser, box: Box) -> Iterator[Desk]:
     """The manager's window; nothing may go wrong in it."""
-    desk = Desk(browser, f"{str(box.client.base_url).rstrip('/')}/i/eu1/t/{TENANT}", {})
+    desk = Desk(new_context(browser), f"{str(box.client.base_url).rstrip('/')}/i/eu1/t/{TENANT}")
     desk.sign_in(People.manager)
     yield desk
-    desk.close()
+    desk.context.close()
     assert desk.wrong == []

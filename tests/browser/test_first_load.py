@@ -64,7 +64,7 @@ def _pixel(desk: Desk, frame: bytes, x: int, y: int) -> list[int]:
 
 def test_the_first_load_is_light(sit: Sit, record_property: Callable[[str, object], None]) -> None:
     """Page, theme, stylesheet, scripts and icons weigh less than 100 KB together on a cold load."""
-    desk = sit(People.agent)
+    desk = sit(People.agent, cold=True)
     desk.go("/customers")
     weights = desk.page.evaluate(
         """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
@@ -78,7 +78,7 @@ def test_the_first_load_is_light(sit: Sit, record_property: Callable[[str, objec
 
 def test_the_browser_caches_assets(sit: Sit) -> None:
     """Stylesheets, scripts and the theme are fetched once; the next page loads them from the browser's cache."""
-    desk = sit(People.agent)
+    desk = sit(People.agent, cold=True)
     _loaded_assets(desk, "/customers")
     again = _loaded_assets(desk, "/account")
     assert again

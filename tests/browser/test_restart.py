@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, expect
 
-from browser.desk import PASSWORD, Desk, People
+from browser.desk import PASSWORD, Desk, People, new_context
 from contract.box import TENANT, Box
 from fronts.processes import free_port
 
@@ -18,7 +18,7 @@ def test_an_open_page_catches_up_after_a_restart(tmp_path: Path, browser: Browse
     try:
         words = ("user", "create", "--tenant", TENANT, "--email", People.super_admin.email, "--role", "super_admin")
         aside(lambda: box.crm(*words, "--password-stdin", stdin=PASSWORD + "\n"))
-        desk = Desk(browser, f"http://127.0.0.1:{port}/i/eu1/t/{TENANT}", {})
+        desk = Desk(new_context(browser), f"http://127.0.0.1:{port}/i/eu1/t/{TENANT}")
         desk.sign_in(People.super_admin)
         desk.go("/sync")
         desk.live()
@@ -29,6 +29,6 @@ def test_an_open_page_catches_up_after_a_restart(tmp_path: Path, browser: Browse
         expect(desk.page.locator(".side .brand")).to_contain_text("Back again", timeout=20_000)
         expect(desk.page.locator("[data-live-word]")).to_contain_text("Live")
         assert desk.wrong == []
-        desk.close()
+        desk.context.close()
     finally:
         box.stop()
