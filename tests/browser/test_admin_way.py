@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from browser.desk import PASSWORD, Desk, People
-from contract.box import Box
+from contract.box import TENANT, Box
 
 pytestmark = pytest.mark.usefixtures("plain")
 Sit = Callable[..., Desk]
@@ -116,8 +117,9 @@ def test_the_request_template_has_no_secret(sit: Sit, box: Box) -> None:
     expect(page.locator("#try .err")).to_be_visible()
 
 
-def test_the_password_change_ends_other_sign_ins(sit: Sit) -> None:
+def test_the_password_change_ends_other_sign_ins(sit: Sit, signed_in: dict[Any, Any]) -> None:
     """A password change signs every other browser out and keeps this one signed in."""
+    signed_in.pop((TENANT, People.manager), None)  # all sessions of the user end, those of later tests too
     mine, other = sit(People.manager, fresh=True), sit(People.manager, fresh=True)
     page = mine.page
     mine.go("/account")

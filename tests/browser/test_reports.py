@@ -14,6 +14,7 @@ from browser.desk import Desk, People
 from browser.office import TODAY
 from contract.box import Box
 
+pytestmark = pytest.mark.usefixtures("plain")
 Sit = Callable[..., Desk]
 OWNER = f"owner={People.manager.email}"
 
