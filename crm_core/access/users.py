@@ -112,7 +112,7 @@ class Users:
         limit = workspace.entitlements.limits.get(USERS)
         if limit is not None:
             expect.append(CountBelow(USERS, limit))
-        outcome = await self._commit(tenant, user, expect)
+        outcome = await self._commit(tenant, user, expect, by=by)
         if isinstance(outcome, Conflict):
             raise LimitReached(
                 f"The plan includes {limit} users, and all are in use. Ask your operator to raise the limit.",
@@ -143,7 +143,7 @@ class Users:
             user = await self._changed(workspace, stored.user, merged, by)
             if user is stored.user:
                 return stored
-            outcome = await self.replace(tenant, stored, user)
+            outcome = await self.replace(tenant, stored, user, by)
             if outcome is not None:
                 return outcome
         raise _busy()
@@ -177,7 +177,7 @@ class Users:
                 return
         raise _busy()
 
-    async def replace(self, tenant: str, stored: StoredUser, user: User) -> StoredUser | None:
+    async def replace(self, tenant: str, stored: StoredUser, user: User, by: Caller | None = None) -> StoredUser | None:
         """Replace a stored user; None if it, or another super admin that the change depends on, has changed.
 
         A new password ends the account's lock-out, since the failed attempts were for the old. Disabling a user revokes
@@ -194,7 +194,7 @@ class Users:
             expected, puts = await revoked_with(self._backend, tenant, f"user:{user.id}", self._now())
             expect.extend(expected)
             deletes = (Delete(LIST_VIEWS, user.id),)
-        outcome = await self._commit(tenant, user, expect, puts, deletes)
+        outcome = await self._commit(tenant, user, expect, by=by, puts=puts, deletes=deletes)
         if isinstance(outcome, Conflict):
             return None
         if user.password != stored.user.password:
@@ -229,13 +229,23 @@ class Users:
         tenant: str,
         user: User,
         expect: list[Expectation],
+        *,
+        by: Caller | None,
         puts: tuple[Put, ...] = (),
         deletes: tuple[Delete, ...] = (),
     ) -> Committed | Conflict:
+        """Make a change durable, unless the user who makes it was disabled, or changed otherwise, in the meantime."""
         free = IndexFree(USERS, "email", comparable_address(user.email), user.id)
+        maker: tuple[Expectation, ...] = ()
+        if by is not None and by.kind == "user" and by.id != user.id:
+            maker = (DocumentAt(USERS, by.id, by.revision),)
         now = int(self._now().timestamp())
-        unit = Unit(now=now, expect=(free, *expect), puts=(user.put(), *puts), deletes=deletes)
+        unit = Unit(now=now, expect=(free, *maker, *expect), puts=(user.put(), *puts), deletes=deletes)
         outcome = await commit(self._backend, tenant, unit)
+        if isinstance(outcome, Conflict) and outcome.expectation in maker:
+            raise StorageUnavailable(
+                "Your account was changed at the same time. Send the request again.", retry_after=1
+            )
         if isinstance(outcome, Conflict) and outcome.what == "index":
             message = "Another user has this email address. Enter a different one."
             raise InvalidRecord(message, errors=[Finding("/email", "taken", message)])

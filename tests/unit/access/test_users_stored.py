@@ -142,3 +142,25 @@ async def test_a_plan_limits_users(access: Any) -> None:
     with pytest.raises(LimitReached, match="The plan includes 1 users") as refused:
         await access.user("eve@example.com")
     assert refused.value.evidence["limit"] == 1
+
+
+@pytest.mark.parametrize("change", ["create", "update"])
+async def test_a_user_who_is_being_disabled_makes_no_other(access: Any, change: str) -> None:
+    """Neither a new user nor more rights for another one, while the password of their change is hashed."""
+    ada, bob = await access.user("ada@example.com", "admin"), await access.user("bob@example.com", "agent")
+    caller, hashing = await access.caller(ada), access.passwords.hash
+
+    async def slow(password: str) -> Any:
+        await access.users.update("north", ada.user.id, {"disabled": True}, None)
+        return await hashing(password)
+
+    access.passwords.hash = slow
+    data = {"email": "eve@example.com", "role": "admin", "password": "correct horse battery"}
+    patch = {"role": "admin", "password": "a new long one"}
+    users, id_ = access.users, bob.user.id
+    work = users.create("north", data, caller) if change == "create" else users.update("north", id_, patch, caller)
+    with pytest.raises(StorageUnavailable) as refused:
+        await work
+    assert refused.value.detail == "Your account was changed at the same time. Send the request again."
+    assert await access.users.by_email("north", "eve@example.com") is None
+    assert (await access.users.get("north", bob.user.id)).user.role == "agent"
