@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from crm_core.errors import InvalidParameter, ServerError
+from crm_core.errors import InvalidParameter
 from crm_core.services import Services
 from crm_core.sync import log as sync_log
 from crm_core.sync.push_request import PushRequest
@@ -70,7 +70,7 @@ def _of_platforms(services: Services) -> list[Route]:
             attempt = await services.receiver.verify_health(push_request_of(services, request, "health"))
             try:
                 return answer(await services.health.report_anyway(tenant, attempt.key))
-            except ServerError:
+            except Exception:  # a fault of the server, which the boundary reports
                 services.receiver.unanswered_health(attempt)
                 raise
         require_plain_address(request)
