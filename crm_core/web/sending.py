@@ -38,12 +38,14 @@ async def write(answer: Answer, receive: Receive, send: Send, *, in_one: bool = 
 
 
 async def until_client_leaves(sending: Awaitable[None], receive: Receive) -> None:
-    """Send an answer part by part, until its end or the client's."""
+    """Send an answer part by part, until its end, the client's, or that of a drain's deadline."""
     tasks = asyncio.ensure_future(sending), asyncio.ensure_future(_disconnected(receive))
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
 
