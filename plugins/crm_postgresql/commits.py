@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 
 from crm_core.errors import StorageUnavailable
 from crm_core.plugin.unit import Committed, Conflict, OutcomeUnknown, Unit
-from crm_postgresql.database import Database, is_broken, refusal
+from crm_postgresql.database import Database, first_line, is_broken, refusal
 from crm_postgresql.limits import COMMIT_SECONDS
 from crm_postgresql.units import EncodedUnit, encoded, lists, outcomes
 from crm_postgresql.wire import TooSlow
@@ -36,9 +36,9 @@ class _Waiting(NamedTuple):
 
 
 class Commits:
-    """The queue of each tenant. ``committed`` is called with the tenant and its seq after a commit."""
+    """The queue of each tenant. ``committed`` is called with the tenant after a commit."""
 
-    def __init__(self, database: Database, committed: Callable[[str, int], None]) -> None:
+    def __init__(self, database: Database, committed: Callable[[str], None]) -> None:
         self._database, self._committed = database, committed
         self._queues: dict[str, deque[_Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,13 +79,14 @@ class Commits:
                 for one in some:  # the fault of one must not fail the others
                     await self._settle(tenant, [one])
                 return
+            if isinstance(error, OutcomeUnknown):
+                self._committed(tenant)  # most likely: who waits looks
             for each in some:
                 if not each.done.done():
                     each.done.set_exception(error)
             return
-        seqs = [outcome.seq for outcome in found if isinstance(outcome, Committed)]
-        if seqs:
-            self._committed(tenant, max(seqs))
+        if any(isinstance(outcome, Committed) for outcome in found):
+            self._committed(tenant)
         for each, outcome in zip(some, found, strict=True):
             if not each.done.done():
                 each.done.set_result(outcome)
@@ -108,6 +109,8 @@ class Commits:
             except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
                 if attempt == _TRIES - 1:
                     raise refusal(error) from None
+            except psycopg.DataError as error:  # of a unit that cannot be stored: the fault of no other one
+                raise ValueError(first_line(error)) from None
             except psycopg.Error as error:
                 if is_broken(error):
                     raise OutcomeUnknown from None  # the connection broke after the statement was sent

@@ -55,7 +55,7 @@ class Notices:
             sending.cancel()
             await asyncio.wait({sending})
 
-    def committed(self, tenant: str, _seq: int) -> None:
+    def committed(self, tenant: str) -> None:
         """Wake waiters here now, those of other processes soon."""
         self._announce(tenant, tenant)
 
@@ -114,7 +114,7 @@ class Notices:
 
         A host that lost its power or its network ends no connection.
         """
-        self.committed(self._trial, 0)
+        self.committed(self._trial)
         arrived = False
         async for notice in db.notifies(timeout=_TRIAL):
             arrived = arrived or notice.payload == self._trial

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from crm_core.errors import UnknownTenant
-from crm_core.plugin.storage import EntryQuery, StorageContext, Unit
+from crm_core.plugin.storage import EntryQuery, OutcomeUnknown, StorageContext, Unit
 from crm_core.testing.storage import entry, put
 from crm_postgresql import notices
 from crm_postgresql.storage import PostgreSQLBackend
@@ -93,6 +93,26 @@ async def test_a_connection_that_is_dead_without_an_end_is_made_again(
         await asyncio.wait_for(waiting, 10)
         await command.close()
         await server.close()
+
+
+async def test_a_commit_whose_outcome_is_unknown_wakes_who_waits(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit may be stored: its process and the others look now, not a quarter of a minute later."""
+    monkeypatch.setattr(notices, "_CHECK", 3600.0)
+    with Proxy(postgresql.migrated) as proxy:
+        options = {"dsn": proxy.dsn, "pool": 3}
+        context = StorageContext(tmp_path, options, instance="unknown")
+        stores = await opened(context), await opened(context)
+        await stores[0].create("north")
+        waiting = [asyncio.create_task(each.wait("north", 0)) for each in stores]
+        await asyncio.sleep(0.1)
+        proxy.lose("crm.commit", "answer")
+        with pytest.raises(OutcomeUnknown):
+            await stores[0].commit("north", Unit(now=1_800_000_000, puts=(put("n1"),)))
+        await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        for each in stores:
+            await each.close()
 
 
 @pytest.mark.parametrize("gone", ["removed", "renamed", "removed while no notice arrives"])

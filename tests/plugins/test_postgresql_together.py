@@ -156,3 +156,12 @@ async def test_a_claim_that_an_earlier_version_forgot_is_refused(postgresql: Ser
         claim = Claim("nonce", str(stamp), b"{}", 400, stamp)
         assert isinstance(await migrating.commit("north", Unit(now=100, claims=(claim,))), outcome)
     await migrating.close()
+
+
+async def test_a_unit_that_cannot_be_stored_fails_alone(store: PostgreSQLBackend) -> None:
+    """Those that came with it are committed, and the tenant counts as one that takes writes."""
+    await store.create("north")
+    units = [Unit(now=1, puts=(put("n1"),)), Unit(now=1, puts=(put("n\0"),)), Unit(now=1, puts=(put("n2"),))]
+    found = await asyncio.gather(*(store.commit("north", each) for each in units), return_exceptions=True)
+    assert [type(each) for each in found] == [Committed, ValueError, Committed]
+    assert not await store.troubled()
