@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -29,7 +30,8 @@ class Attempts:
         self._database, self._limit, self._forget = database, limit, forget
         self._waiting: dict[str, dict[str, LogEntry]] = {}
         self._flushing: asyncio.Task[None] | None = None
-        self._writing = asyncio.Lock()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._written: dict[str, dict[str, LogEntry]] = {}  # of each tenant, those that are being written
 
     def add(self, tenant: str, entry: LogEntry) -> None:
         """Add an attempt, replacing one with its id."""
@@ -55,7 +57,8 @@ class Attempts:
 
     async def write(self, tenant: str) -> None:
         """Write a tenant's attempts now. Raises StorageUnavailable, StorageFull; they wait then."""
-        async with self._writing:  # those that are being written now are readable only then
+        lock = self._locks.setdefault(tenant, asyncio.Lock())  # a tenant that is locked delays no other one's log
+        async with lock:  # those that are being written now are readable only then
             waiting = self._waiting.pop(tenant, {})
             if not waiting:
                 return
@@ -63,14 +66,27 @@ class Attempts:
                 {**entry_columns(each), "count": each.count, "entry": _encode(each).decode()}
                 for each in waiting.values()
             ]
+            self._written[tenant] = waiting
             try:
                 await self._database.rows("SELECT crm.note(%s, %s, %s)", (tenant, _encode(rows), self._limit))
             except UnknownTenant:
                 self._forget(tenant)
             except BaseException:  # a reader of the log that left, too
-                self._waiting[tenant] = waiting | self._waiting.get(tenant, {})
-                self._flush_soon()
+                self._wait_again(tenant, waiting)
                 raise
+            finally:
+                del self._written[tenant]
+
+    def _wait_again(self, tenant: str, waiting: dict[str, LogEntry]) -> None:
+        newest = list((waiting | self._waiting.get(tenant, {})).items())[-_MOST:]
+        if newest:
+            self._waiting[tenant] = dict(newest)
+            self._flush_soon()
+
+    def drop(self, tenant: str) -> None:
+        """Drop the attempts of a tenant that is gone: the next one of its name must not show them."""
+        self._waiting.pop(tenant, None)
+        self._written.get(tenant, {}).clear()
 
     async def close(self) -> None:
         """Write what waits, if that is possible now."""
@@ -78,6 +94,8 @@ class Attempts:
             with suppress(CrmError):
                 await self.write(tenant)
         if self._flushing is not None:
-            async with self._writing:  # one that is being written would be lost
-                self._flushing.cancel()
+            for lock in list(self._locks.values()):
+                async with lock:  # one that is being written would be lost
+                    pass
+            self._flushing.cancel()
             await asyncio.wait({self._flushing})

@@ -163,14 +163,16 @@ class PostgreSQLBackend(PostgreSQLTenants):
         return dict(sorted(self._troubled.items()))
 
     async def fold(self, tenant: str) -> None:
-        await self._rows("SELECT crm.seq(%s)", tenant)  # it must exist
+        epoch = await self._epoch(tenant)  # it must exist
         days = self._context.log_keep_days, self._context.changes_keep_days
         if not any(days):
             return
         (newest,) = await self._rows("SELECT * FROM crm.newest(%s)", tenant)
         starts = [start_of(moment, each) for moment, each in zip(newest, days, strict=True)]
         if any(starts):
-            await self._on.database.rows("SELECT crm.retain(%s, %s, %s)", (self._key(tenant), *starts), LONG_SECONDS)
+            query = "SELECT crm.retain(%s, %s, %s) FROM crm.changes(%s, NULL, 0) WHERE epoch = %s"
+            key = self._key(tenant)  # another tenant may have its name by now, whose entries are older
+            await self._on.database.rows(query, (key, *starts, key, epoch), LONG_SECONDS)
 
     async def _months(self, _name: str) -> None:
         """Make and drop partitions, if the role owns the tables; ``crm migrate`` does the same."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
 from crm_core.plugin.storage import StorageBackend, StorageContext, StoreState
 from crm_postgresql.folds import Folds
-from crm_postgresql.limits import CALL_SECONDS, LONG_SECONDS, LOOK_SECONDS
+from crm_postgresql.limits import CALL_SECONDS, LONG_SECONDS, LOOK_SECONDS, WAIT
 from crm_postgresql.options import options_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class PostgreSQLTenants(StorageBackend):
         self._folds = Folds()
         self._indexed: set[str] = set()  # tenants whose documents have the indexes of this version
         self._indexing: dict[str, asyncio.Task[None]] = {}
+        self._going: set[asyncio.Task[Any]] = set()  # removals and renames
 
     async def open(self, context: StorageContext) -> None:
         dsn, pool = options_of(context.options)
@@ -54,6 +55,8 @@ class PostgreSQLTenants(StorageBackend):
             await self._folds.close()
             for task in self._indexing.values():
                 task.cancel()
+            if self._going:
+                await asyncio.wait(self._going, timeout=WAIT)
             await self._connected.close()
             self._connected = None
 
@@ -70,8 +73,16 @@ class PostgreSQLTenants(StorageBackend):
         """The key of a tenant whose documents have the indexes of this version. Raises as ``Database.rows``."""
         key = self._key(tenant)
         if tenant not in self._indexed:
-            await self._of(tenant, asyncio.shield(self._indexing_of(tenant)))
-            self._indexed.add(tenant)
+            forgotten, task = self._forgotten, self._indexing_of(tenant)
+            try:
+                await self._of(tenant, asyncio.shield(task))
+            except asyncio.CancelledError:
+                caller = asyncio.current_task()
+                if task.cancelled() and caller is not None and not caller.cancelling():  # the store closes
+                    raise StorageUnavailable("The storage is not open.") from None
+                raise
+            if forgotten == self._forgotten:
+                self._indexed.add(tenant)
         return key
 
     def _indexing_of(self, tenant: str) -> asyncio.Task[None]:
@@ -83,7 +94,8 @@ class PostgreSQLTenants(StorageBackend):
         return task
 
     def _was_indexed(self, tenant: str, task: asyncio.Task[None]) -> None:
-        del self._indexing[tenant]
+        if self._indexing.get(tenant) is task:
+            del self._indexing[tenant]
         if not task.cancelled():
             task.exception()  # those who waited have it; there may be none any more
 
@@ -101,9 +113,14 @@ class PostgreSQLTenants(StorageBackend):
         instance, _, tenant = (key or "").partition("/")
         if key is None:
             self._names.clear()
-        elif instance == self._context.instance:
+            self._indexed.clear()
+            return
+        if self._connected is not None:
+            self._connected.attempts.drop(key)
+        if instance == self._context.instance:
             self._names.discard(tenant)
             self._indexed.discard(tenant)
+            self._indexing.pop(tenant, None)  # of the next one of its name, it has indexed nothing
 
     async def _rows(self, query: str, tenant: str, *arguments: Any) -> list[tuple[Any, ...]]:
         key = await self._ready(tenant)
@@ -191,20 +208,32 @@ class PostgreSQLTenants(StorageBackend):
         await self._add(name)
         await self._on.attempts.write(self._key(tenant))
         arguments = self._context.instance, tenant, name, epoch
-        done = await self._on.database.rows("SELECT crm.rename_tenant(%s, %s, %s, %s)", arguments, LONG_SECONDS)
+        done = await self._going_rows(tenant, "SELECT crm.rename_tenant(%s, %s, %s, %s)", arguments)
         if not done[0][0]:
             raise _taken(name)
-        self._gone(tenant)
 
     async def remove(self, tenant: str) -> None:
         arguments = self._context.instance, tenant, await self._epoch(tenant)
-        await self._on.database.rows("SELECT crm.remove_tenant(%s, %s, %s)", arguments, LONG_SECONDS)
-        self._gone(tenant)
+        await self._going_rows(tenant, "SELECT crm.remove_tenant(%s, %s, %s)", arguments)
 
-    def _gone(self, tenant: str) -> None:
-        """Forget a tenant on every process: those who wait for its units wake, and its pushes are 404 first of all."""
+    async def _going_rows(self, tenant: str, query: str, arguments: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Rows of a statement after which a tenant is gone. It continues if the caller leaves, as the database does."""
+        task = asyncio.create_task(self._on.database.rows(query, arguments, LONG_SECONDS))
+        self._going.add(task)
+        task.add_done_callback(partial(self._gone, tenant))
+        return await asyncio.shield(task)
+
+    def _gone(self, tenant: str, task: asyncio.Task[Any]) -> None:
+        """Forget a tenant on every process: those who wait for its units wake, and its pushes are 404 first of all.
+
+        Also after an error, as it may be gone nevertheless.
+        """
+        self._going.discard(task)
+        if not task.cancelled():
+            task.exception()  # those who waited have it
         self._forget(self._key(tenant))
-        self._on.notices.gone(self._key(tenant))
+        if self._connected is not None:
+            self._connected.notices.gone(self._key(tenant))
 
     async def migrate(self) -> tuple[str, ...]:
         return await self._on.migrate()

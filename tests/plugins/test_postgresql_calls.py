@@ -18,7 +18,7 @@ from postgresql_proxy import Proxy
 from postgresql_server import Server
 from served import FILES, KEY, Instance, instance
 
-_DAILY = {"months", "seq", "newest", "retain"}  # in the background
+_DAILY = {"months", "changes", "newest", "retain"}  # in the background
 _SECTION = {"title": "Northwind", "colors": {"primary": "#0b5fff"}}
 
 
