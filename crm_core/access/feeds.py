@@ -152,19 +152,33 @@ class Feeds:
 
     def leave(self, reader: Reader) -> None:
         """Remove a reader. Removing it again does nothing."""
-        self._remove(reader, counted=self.stored is not None)
+        channel, reader.channel = reader.channel, None
+        if channel is None:
+            return
+        reader.end()
+        channel.readers.discard(reader)
+        self._count(-1)
+        if reader.counted and self.stored is not None:
+            self.stored.remove(channel.tenant, reader.caller.actor)
+        if not channel.readers:
+            self._drop(channel)
+            if channel.pump is not None:
+                channel.pump.cancel()
 
     async def _join(self, tenant: str, reader: Reader) -> tuple[ChangePage, Channel]:
         """Add a reader to a tenant's channel and return the newest page of the change log. Raises TooManyStreams."""
-        channel, counted = self._add(tenant, reader), False
+        channel = self._add(tenant, reader)
         try:
             if self.stored is not None:
                 await self.stored.add(tenant, reader.caller.actor)
-                counted = True
+                if reader.channel is None:  # its pump has ended meanwhile
+                    self.stored.remove(tenant, reader.caller.actor)
+                else:
+                    reader.counted = True
             page = await self._backend.changes(tenant, None)
             reader.had_rights = may_see_any(await self._views.of(tenant), reader.caller)
         except BaseException:
-            self._remove(reader, counted=counted)
+            self.leave(reader)
             raise
         if channel.pump is None:
             channel.epoch, channel.place, channel.seq = page.epoch, page.newest, page.seq
@@ -181,20 +195,6 @@ class Feeds:
         reader.channel = channel
         self._count(1)
         return channel
-
-    def _remove(self, reader: Reader, *, counted: bool) -> None:
-        channel, reader.channel = reader.channel, None
-        if channel is None:
-            return
-        reader.end()
-        channel.readers.discard(reader)
-        self._count(-1)
-        if counted and self.stored is not None:
-            self.stored.remove(channel.tenant, reader.caller.actor)
-        if not channel.readers:
-            self._drop(channel)
-            if channel.pump is not None:
-                channel.pump.cancel()
 
     def _drop(self, channel: Channel) -> None:
         """Give streams that open from now on a new channel."""

@@ -38,11 +38,12 @@ class Reader(ABC):
     Not an Event with a timeout, nor a task: those cost 2 KB and more each.
     """
 
-    __slots__ = ("_then", "caller", "channel", "ended", "had_rights", "last_frame_at")
+    __slots__ = ("_then", "caller", "channel", "counted", "ended", "had_rights", "last_frame_at")
 
     def __init__(self, caller: Caller, at: float) -> None:
         self.caller = caller
         self.channel: Channel | None = None  # while it is open
+        self.counted = False  # in the store, if several processes share it
         self.had_rights = False  # at the last delivery
         self.last_frame_at = at
         self.ended = False

@@ -115,6 +115,36 @@ async def test_a_stream_whose_place_cannot_be_read_is_counted_no_longer(
     assert await in_store(access) == []
 
 
+@pytest.mark.parametrize("has_room", [True, False])
+async def test_a_stream_that_ends_while_it_is_counted_counts_once_or_never(
+    access: Any, feeds: Feeds, counted: Any, by_token: Any, has_room: bool
+) -> None:
+    """Its pump may end first: a stream for which there was no room is not taken off the count of others."""
+    caller, other = await by_token("sync:read"), await by_token("sync:read")
+    await feeds.open("north", other, None)
+    add, counting, ended = counted.add, asyncio.Event(), asyncio.Event()
+
+    async def slow(tenant: str, actor: str) -> None:
+        counting.set()
+        await ended.wait()
+        if not has_room:
+            raise TooManyStreams
+        await add(tenant, actor)
+
+    counted.add = slow
+    opening = asyncio.create_task(feeds.open("north", caller, None))
+    await counting.wait()
+    feeds._stop.set()
+    await until(lambda: not feeds.open_streams)
+    await add("north", other.actor)  # so that counts are not forgotten together
+    ended.set()
+    await asyncio.wait({opening})
+    assert (opening.exception() is None) == has_room
+    assert counted._used["north"][caller.actor] == 0
+    await until(lambda: not counted._releasing)
+    assert await in_store(access) == [{other.actor: 1}]
+
+
 async def test_a_stream_begins_with_the_time_until_a_client_reconnects(
     access: Any, feeds: Feeds, changes: Any, by_token: Any
 ) -> None:
