@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,11 @@ from crm_postgresql.reads import Reads
 from crm_postgresql.schema import check_role, check_version, migrate
 from crm_postgresql.wire import TooSlow, Wire
 
+# What no one waits for any more, as after its time, is ended: or calls that take too long would run in ever more
+# processes of the server, however few connections the pool has. Before PostgreSQL 14 there is no such setting.
+_GIVE_UP: Final = """
+SELECT CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL
+    THEN set_config('client_connection_check_interval', '2s', false) END"""
 _UNUSABLE: Final = "The database cannot be used now."
 
 
@@ -65,6 +71,8 @@ class Connected:
             await check_role(ask)
             if not self._context.migrating:
                 await check_version(ask)
+            with suppress(psycopg.DataError):  # a server on Windows cannot look
+                await ask(_GIVE_UP)
         except TooSlow:
             raise psycopg.OperationalError(f"it did not answer within {WAIT:g} seconds") from None
         finally:

@@ -122,6 +122,17 @@ async def test_without_a_free_connection_calls_are_refused(store: PostgreSQLBack
     assert isinstance(await store.commit("north", Unit(now=1, puts=(put("a"),))), Committed)
 
 
+async def test_a_call_that_takes_too_long_ends_in_the_database_too(store: PostgreSQLBackend) -> None:
+    """Its connection is closed and replaced: otherwise the server would run ever more of them at the same time."""
+    slow = "SELECT pg_sleep(40)"
+    calls = [store._on.database.rows(slow, (), 0.5) for _ in range(2)]
+    assert [type(each) for each in await asyncio.gather(*calls, return_exceptions=True)] == [StorageUnavailable] * 2
+    running = "SELECT count(*) FROM pg_stat_activity WHERE query = %s AND state = 'active'"
+    async with asyncio.timeout(15):
+        while (await store._on.database.rows(running, (slow,)))[0][0]:  # noqa: ASYNC110 -- no signal
+            await asyncio.sleep(0.1)
+
+
 async def test_calls_get_connections_in_their_order(store: PostgreSQLBackend) -> None:
     """With one free connection they are done one after the other; one that is cancelled passes its turn on."""
     database, done = store._on.database, []
