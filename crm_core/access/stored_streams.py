@@ -16,8 +16,18 @@ from crm_core.access.streams import MAX_STREAMS, MAX_STREAMS_OF_CALLER, too_many
 from crm_core.errors import CrmError, StorageUnavailable, UnknownTenant
 from crm_core.model.ids import Ids
 from crm_core.model.waiting import set_within
-from crm_core.plugin.storage import Committed, CountBelow, Delete, Document, DocumentAt, Put, StorageBackend, Unit
-from crm_core.workspace.storing import commit
+from crm_core.plugin.storage import (
+    Committed,
+    Conflict,
+    CountBelow,
+    Delete,
+    Document,
+    DocumentAt,
+    OutcomeUnknown,
+    Put,
+    StorageBackend,
+    Unit,
+)
 
 STREAMS: Final = "streams"
 _BEAT: Final = 5.0  # seconds between heartbeats
@@ -38,6 +48,7 @@ class StoredStreams:
         self._alive: frozenset[str] = frozenset()
         self._used: dict[str, Counter[str]] = defaultdict(Counter)
         self._stored: dict[str, _Counts] = defaultdict(dict)
+        self._unsure: set[str] = set()  # tenants in whose stores a write may have been made, or not
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._releasing: dict[str, asyncio.Task[None]] = {}
 
@@ -65,6 +76,9 @@ class StoredStreams:
     def remove(self, tenant: str, actor: str) -> None:
         """Stop counting a stream that was added."""
         self._used[tenant][actor] -= 1
+        self._release_soon(tenant)
+
+    def _release_soon(self, tenant: str) -> None:
         if tenant not in self._releasing:
             self._releasing[tenant] = asyncio.create_task(self._release_later(tenant))
 
@@ -89,10 +103,23 @@ class StoredStreams:
                 puts=(Put(STREAMS, self._process, msgspec.json.encode(wanted)),),
                 deletes=tuple(Delete(STREAMS, document.id) for document in gone),
             )
-            if isinstance(await commit(self._backend, tenant, unit), Committed):
+            if isinstance(await self._written(tenant, unit), Committed):
                 self._stored[tenant] = wanted
                 return
         raise StorageUnavailable("Many streams are being opened right now. Try again.", retry_after=1)
+
+    async def _written(self, tenant: str, unit: Unit) -> Committed | Conflict:
+        """Commit a unit. If its outcome is not known, the counts are written again later. Raises StorageUnavailable."""
+        try:
+            outcome = await self._backend.commit(tenant, unit)
+        except OutcomeUnknown:
+            self._unsure.add(tenant)
+            self._stored[tenant] = self._current(tenant)  # or more
+            self._release_soon(tenant)
+            raise StorageUnavailable("The connection to the storage broke. Try again.", retry_after=1) from None
+        if isinstance(outcome, Committed):
+            self._unsure.discard(tenant)
+        return outcome
 
     def _current(self, tenant: str) -> _Counts:
         return {actor: number for actor, number in self._used[tenant].items() if number > 0}
@@ -100,25 +127,27 @@ class StoredStreams:
     async def _release_later(self, tenant: str) -> None:
         """Store only the open streams, once some have been closed for a while."""
         try:
-            while self._current(tenant) != self._stored[tenant]:
+            while tenant in self._unsure or self._current(tenant) != self._stored[tenant]:
                 await asyncio.sleep(self._release_after)
                 async with self._lock(tenant):
                     with suppress(CrmError):
                         await self._release(tenant)
         finally:
             del self._releasing[tenant]
+            self._unsure.discard(tenant)
             if not self._current(tenant):
                 self._used.pop(tenant, None)
                 self._stored.pop(tenant, None)
 
     async def _release(self, tenant: str) -> None:
         counts = self._current(tenant)
-        if counts == self._stored[tenant]:
+        if counts == self._stored[tenant] and tenant not in self._unsure:
             return
         put = Put(STREAMS, self._process, msgspec.json.encode(counts))
         puts, deletes = ((put,), ()) if counts else ((), (Delete(STREAMS, self._process),))
         with suppress(UnknownTenant):
-            await commit(self._backend, tenant, Unit(now=self._seconds(), puts=puts, deletes=deletes))
+            await self._written(tenant, Unit(now=self._seconds(), puts=puts, deletes=deletes))
+        self._unsure.discard(tenant)
         self._stored[tenant] = counts
 
     def _seconds(self) -> int:

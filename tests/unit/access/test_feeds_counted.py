@@ -13,7 +13,7 @@ from crm_core.access.streams import Stream
 from crm_core.errors import StorageUnavailable, TooManyStreams
 from crm_core.model.change_cursor import ChangeCursor
 from crm_core.model.ids import Ids
-from crm_core.plugin.storage import Unit
+from crm_core.plugin.storage import OutcomeUnknown, Unit
 from event_streams import event, record
 
 
@@ -143,6 +143,37 @@ async def test_a_stream_that_ends_while_it_is_counted_counts_once_or_never(
     assert counted._used["north"][caller.actor] == 0
     await until(lambda: not counted._releasing)
     assert await in_store(access) == [{other.actor: 1}]
+
+
+async def test_counts_are_written_again_after_a_write_of_unknown_outcome(
+    access: Any, feeds: Feeds, counted: Any, by_token: Any
+) -> None:
+    """No stream that was refused stays counted, and none that is open goes uncounted."""
+    caller, commit, left = await by_token("sync:read"), access.backend.commit, 1
+
+    async def broken(tenant: str, unit: Unit) -> Any:
+        nonlocal left
+        outcome = await commit(tenant, unit)
+        if left:
+            left -= 1
+            raise OutcomeUnknown
+        return outcome
+
+    access.backend.commit = broken
+    with pytest.raises(StorageUnavailable):
+        await feeds.open("north", caller, None)
+    assert await in_store(access) == [{caller.actor: 1}]
+    await until(lambda: not counted._releasing)
+    assert await in_store(access) == []
+    stream = await feeds.open("north", caller, None)
+    left = 1
+    feeds.leave(stream)
+    await until(lambda: not left)
+    await feeds.open("north", caller, None)
+    assert await in_store(access) == [{caller.actor: 1}]
+    await until(lambda: not counted._releasing)
+    assert await in_store(access) == [{caller.actor: 1}]
+    assert counted._unsure == set()
 
 
 async def test_a_stream_begins_with_the_time_until_a_client_reconnects(
