@@ -15,7 +15,7 @@ import pytest
 from crm_core.errors import StorageUnavailable
 from crm_core.plugin.storage import EntryQuery, StorageContext, Unit
 from crm_core.testing.storage import entry
-from crm_postgresql import attempts
+from crm_postgresql import attempts, storage
 from crm_postgresql.storage import PostgreSQLBackend
 from postgresql_server import Server
 
@@ -181,3 +181,29 @@ async def test_a_fold_drops_nothing_of_a_tenant_that_took_the_name(
     await server.fold("north")
     monkeypatch.undo()
     assert len(await server.entries("north", EntryQuery())) == 4
+
+
+async def test_a_chain_is_not_continued_by_that_of_another_tenant(
+    stores: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenant that takes the name while the chain is read is verified again: nothing was changed in it."""
+    server, command = stores
+    for tenant, first in (("north", 1), ("south", 11)):
+        entries = tuple(entry(number) for number in range(first, first + 5))
+        await command.commit(tenant, Unit(now=1_800_000_000, entries=entries))
+    monkeypatch.setattr(storage, "_CHAIN", storage._CHAIN.replace("2000", "3"))
+    rows, parts = server._rows, 0
+
+    async def replaced(query: str, tenant: str, *arguments: Any) -> Any:
+        nonlocal parts
+        found = await rows(query, tenant, *arguments)
+        parts += "crm.chain" in query
+        if parts == 1:
+            parts += 1
+            await command.remove("north")
+            await command.rename("south", "north")
+        return found
+
+    monkeypatch.setattr(server, "_rows", replaced)
+    report = await server.verify("north")
+    assert (report.entries, report.problems) == (5, ())
