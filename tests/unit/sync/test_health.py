@@ -143,7 +143,7 @@ async def test_a_tenant_without_an_active_key(worlds: Worlds) -> None:
 async def test_a_store_that_accepts_no_writes_is_a_reason(world: World) -> None:
     """The state of the store is one of the reasons."""
     tenant = await world.backend.open_tenants.get("northwind")
-    tenant.report_damage("log-1.seg is empty")
+    tenant.reasons.append("log-1.seg is empty")
     found = await world.services.health.report("northwind")
     assert (found["status"], found["reasons"]) == (
         "degraded", ["The tenant is read-only: log-1.seg is empty."]
@@ -324,7 +324,7 @@ async def test_a_tenant_is_stale(worlds: Worlds) -> None:
     found = await world.services.health.report("northwind")
     stale = "A push is expected every 1 hour; the last was accepted 2 hours ago."
     assert (found["status"], found["reasons"]) == ("stale", [stale])
-    (await world.backend.open_tenants.get("northwind")).report_damage("a is empty")
+    (await world.backend.open_tenants.get("northwind")).reasons.append("a is empty")
     found = await world.services.health.report("northwind")
     assert (found["status"], found["reasons"]) == ("degraded", ["The tenant is read-only: a is empty.", stale])
 
