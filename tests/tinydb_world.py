@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 from crm_core.plugin.storage import StorageBackend, StorageContext
@@ -42,6 +44,33 @@ async def open_store(disk: FakeDisk, **context: Any) -> TinyDBBackend:
     store = TinyDBBackend(disk)
     await store.open(StorageContext(HOME, **context))
     return store
+
+
+class SlowDisk(FakeDisk):
+    """A disk whose writes wait at a gate, so that a test can act while they are in flight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Event()
+        self.gate.set()
+
+    def write(self, handle: int, data: bytes) -> int:
+        assert self.gate.wait(10)
+        return super().write(handle, data)
+
+
+class FullDisk(FakeDisk):
+    """A disk that has no space for files whose names begin so, while it is full."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self.full = False
+        self._prefix = prefix
+
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
+        if self.full and path.name.startswith(self._prefix):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().open(path, create=create, exclusive=exclusive, durable=durable)
 
 
 class FakeDiskHarness(StorageHarness):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from zlib import crc32
 
@@ -26,14 +25,6 @@ NORTH = HOME / "north"
 @pytest.fixture
 def disk() -> FakeDisk:
     return with_folders(FakeDisk())
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    opened_stores: list[TinyDBBackend] = []
-    yield opened_stores
-    for store in opened_stores:
-        await store.close()
 
 
 def bytes_of(disk: FakeDisk, folder: Path = NORTH) -> bytes:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -13,14 +13,6 @@ from crm_tinydb.framing import BATCH, SECTOR, framed
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_story import consistent_state, filled, opened, unit
 from tinydb_world import FILES, HOME
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    opened_stores: list[TinyDBBackend] = []
-    yield opened_stores
-    for store in opened_stores:
-        await store.close()
 
 
 def cut(data: bytes) -> bytes:

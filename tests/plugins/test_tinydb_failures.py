@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,14 +11,6 @@ from crm_core.plugin.storage import Committed
 from crm_core.testing.disk import FakeDisk, Survives
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_story import consistent_state, filled, opened, unit
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    opened_stores: list[TinyDBBackend] = []
-    yield opened_stores
-    for store in opened_stores:
-        await store.close()
 
 
 @pytest.mark.parametrize("survives", ["synced", "half", "all"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from threading import Event
 
@@ -18,14 +17,6 @@ from crm_tinydb.disk import RealDisk, gone
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_story import filled, opened, unit
 from tinydb_world import HOME, SCRATCH
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    opened_stores: list[TinyDBBackend] = []
-    yield opened_stores
-    for store in opened_stores:
-        await store.close()
 
 
 async def test_a_leftover_that_cannot_be_removed(tmp_path: Path, stores: list[TinyDBBackend]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
@@ -18,17 +16,9 @@ from crm_core.testing.disk import FakeDisk
 from crm_tinydb.log_reading import entries_of
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_story import consistent_state, filled, opened, unit
-from tinydb_world import HOME
+from tinydb_world import HOME, FullDisk
 
 NORTH = HOME / "north"
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    opened_stores: list[TinyDBBackend] = []
-    yield opened_stores
-    for store in opened_stores:
-        await store.close()
 
 
 class GatedDisk(FakeDisk):
@@ -66,20 +56,9 @@ async def test_a_fold_whose_caller_left(name: str, stores: list[TinyDBBackend]) 
         assert (await consistent_state(after))[0] == 4
 
 
-class FullDisk(FakeDisk):
-    """A disk that has no space for a folded file, while it is full."""
-
-    full = False
-
-    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
-        if self.full and path.name.startswith("store-"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return super().open(path, create=create, exclusive=exclusive, durable=durable)
-
-
 async def test_folds_that_find_no_space_leave_no_segments(stores: list[TinyDBBackend]) -> None:
     """However often a fold fails, its files do not pile up; the next one that has space succeeds."""
-    disk = FullDisk()
+    disk = FullDisk("store-")
     store = await filled(disk, stores, folds=1)
     before = [name for name in disk.names(NORTH) if name.endswith(".seg")]
     disk.full = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,14 +17,6 @@ from tinydb_world import HOME
 
 QUERY = EntryQuery(limit=1)
 REFUSALS = (SetupError, StorageFull, StorageUnavailable)
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    opened_stores: list[TinyDBBackend] = []
-    yield opened_stores
-    for store in opened_stores:
-        await store.close()
 
 
 async def act(store: TinyDBBackend, name: str) -> None:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import re
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -19,18 +15,10 @@ from crm_tinydb.opening import MARKER
 from crm_tinydb.segments import PREVIOUS
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_story import consistent_state, filled, opened, unit
-from tinydb_world import FILES, HOME
+from tinydb_world import FILES, HOME, FullDisk
 
 NORTH = HOME / "north"
 BEFORE = NORTH / PREVIOUS
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    opened_stores: list[TinyDBBackend] = []
-    yield opened_stores
-    for store in opened_stores:
-        await store.close()
 
 
 def cut(data: bytes) -> bytes:
@@ -78,20 +66,9 @@ async def test_the_fold_after_a_damaged_one_keeps_the_generation_before_whole(st
         await store.close()
 
 
-class AlmostFullDisk(FakeDisk):
-    """A disk that has space for a marker, but not for a journal."""
-
-    full = False
-
-    def open(self, path: Path, *, create: bool = False, exclusive: bool = False, durable: bool = False) -> int:
-        if self.full and path.name.startswith("journal-"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return super().open(path, create=create, exclusive=exclusive, durable=durable)
-
-
 async def test_damage_that_is_found_on_a_full_disk(stores: list[TinyDBBackend]) -> None:
     """The units before the damage are shown at each opening, and are there when the damage was accepted."""
-    disk = AlmostFullDisk()
+    disk = FullDisk("journal-")
     await (await filled(disk, stores, units=8)).close()
     damaged = disk.read(NORTH / "journal-00000001.log")
     lines = damaged.splitlines(keepends=True)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncIterator
-from threading import Event
 
 import pytest
 
@@ -18,24 +17,10 @@ from crm_core.plugin.storage import (
     Put,
     Unit,
 )
-from crm_core.testing.disk import FakeDisk
 from crm_core.testing.storage import put
 from crm_tinydb.framing import BATCH, LINE
 from crm_tinydb.storage import TinyDBBackend
-from tinydb_world import open_store, with_folders
-
-
-class SlowDisk(FakeDisk):
-    """A disk whose writes wait at a gate, so that a test can act while they are in flight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = Event()
-        self.gate.set()
-
-    def write(self, handle: int, data: bytes) -> int:
-        assert self.gate.wait(10)
-        return super().write(handle, data)
+from tinydb_world import SlowDisk, open_store, with_folders
 
 
 @pytest.fixture

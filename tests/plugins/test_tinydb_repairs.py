@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -18,18 +16,10 @@ from crm_core.testing.storage import put
 from crm_tinydb.disk import RealDisk
 from crm_tinydb.storage import TinyDBBackend
 from tinydb_story import consistent_state, filled, opened, unit
-from tinydb_world import HOME, open_store, with_folders
+from tinydb_world import HOME, SlowDisk, open_store, with_folders
 
 REFUSED = (StorageFull, StorageUnavailable)
 NORTH = HOME / "north"
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    opened_stores: list[TinyDBBackend] = []
-    yield opened_stores
-    for store in opened_stores:
-        await store.close()
 
 
 class ThirdsDisk(FakeDisk):
@@ -125,23 +115,10 @@ async def test_a_journal_that_lost_answered_units_is_not_written_to(tmp_path: Pa
     await store.close()
 
 
-class GatedDisk(FakeDisk):
-    """A disk whose writes wait at a gate."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = Event()
-        self.gate.set()
-
-    def write(self, handle: int, data: bytes) -> int:
-        assert self.gate.wait(10)
-        return super().write(handle, data)
-
-
 async def test_a_closed_tenant_repairs_nothing(stores: list[TinyDBBackend], monkeypatch: pytest.MonkeyPatch) -> None:
     """A write that fails while its tenant closes starts no probe, which would cut the journal of the next one."""
     monkeypatch.setattr("crm_tinydb.group_commit.PROBE_EVERY", 0.01)
-    disk = with_folders(GatedDisk())
+    disk = with_folders(SlowDisk())
     store = await open_store(disk)
     stores.append(store)
     for name in ("north", "east"):
@@ -168,7 +145,7 @@ async def test_a_closed_tenant_repairs_nothing(stores: list[TinyDBBackend], monk
 async def test_a_tenant_closes_after_its_repair(stores: list[TinyDBBackend], monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder does not move while a thread repairs the journal in it."""
     monkeypatch.setattr("crm_tinydb.group_commit.PROBE_EVERY", 0.01)
-    disk = with_folders(GatedDisk())
+    disk = with_folders(SlowDisk())
     store = await open_store(disk)
     stores.append(store)
     await store.create("north")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from threading import Event, Timer
 
@@ -32,14 +32,6 @@ class SlowDisk(RealDisk):
             self.waiting.set()
             assert self.gate.wait(10)
         return super().write(handle, data)
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[list[TinyDBBackend]]:
-    opened_stores: list[TinyDBBackend] = []
-    yield opened_stores
-    for store in opened_stores:
-        await store.close()
 
 
 async def noted(store: TinyDBBackend) -> tuple[str, int]:
