@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from crm_core.cli.groups import CommandGroup
-from crm_core.cli.running import config_option
+from crm_core.cli.running import config_option, ignore_hangup
 
 _FILE = "instances.yaml"
 
@@ -28,6 +28,7 @@ def command(ctx: click.Context, config: Path) -> None:
 
 
 def _run(config: Path) -> None:
+    ignore_hangup()
     from crm_core.cli.log_lines import set_up_logging
     from crm_core.errors import SetupError
     from crm_core.model.ids import Ids

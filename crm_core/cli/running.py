@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,11 @@ def json_option(command: F) -> F:
 def tenant_option(command: F) -> F:
     """``--tenant NAME``, required, as the argument ``tenant``."""
     return click.option("--tenant", required=True, help="The tenant's name.")(command)
+
+
+def ignore_hangup() -> None:
+    """Ignore SIGHUP while a server starts and stops: it would end the process, and a service manager leave it so."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import click
 from crm_core.cli.groups import Number
 from crm_core.cli.log_lines import set_up_logging
 from crm_core.cli.output import discard_output
-from crm_core.cli.running import boundary, config_option, without_collector
+from crm_core.cli.running import boundary, config_option, ignore_hangup, without_collector
 from crm_core.cli.store_alerts import log_store_alerts
 from crm_core.errors import SetupError
 from crm_core.server_log import ServerLog
@@ -50,6 +50,7 @@ def command(config: Path, processes: int, dev: bool) -> None:  # noqa: FBT001 --
     Listens on the address that instance.yaml names, and prints it once it accepts requests. Edits of keys.yaml,
     modules.yaml and roles.yaml take effect within two seconds, or at SIGHUP.
     """
+    ignore_hangup()
     if dev:
         if processes > 1:
             raise click.UsageError("--dev serves from one process; leave --processes out.")

@@ -120,6 +120,7 @@ def _signals(stop: _Stop, on_hangup: Callable[[], None] | None) -> Iterator[None
     """The signal handlers while the server runs."""
     loop = asyncio.get_running_loop()
     handlers = {**dict.fromkeys(_STOP_SIGNALS, stop.request), signal.SIGHUP: on_hangup or (lambda: None)}
+    hangup = signal.getsignal(signal.SIGHUP)
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:
@@ -127,6 +128,7 @@ def _signals(stop: _Stop, on_hangup: Callable[[], None] | None) -> Iterator[None
     finally:
         for number in handlers:
             loop.remove_signal_handler(number)
+        signal.signal(signal.SIGHUP, hangup)
 
 
 def _config(app: Asgi, idle_seconds: float) -> Config:

@@ -142,7 +142,16 @@ class WorkerProcesses:
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes, or no memory: the others serve on
+            ours.close()
+            theirs.close()
+            _log.error("worker_failed", number=worker.number, error=error.strerror)
+            self._delay(worker, short=True)
+            if not worker.started_at and worker.number == 1:
+                self._code = 1
+            return
         if pid == 0:
             ours.close()
             self._become(worker.number, theirs)
@@ -157,6 +166,7 @@ class WorkerProcesses:
             signal.set_wakeup_fd(-1)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it serves: it is about to read every file
             os.setpgid(0, 0)  # Ctrl-C reaches the parent alone: a worker would take it for a second signal
             for worker in self._workers:
                 if worker.pipe is not None:
@@ -184,17 +194,22 @@ class WorkerProcesses:
         worker.pipe.close()
         pid, worker.pid, worker.pipe = worker.pid, 0, None
         if self._stop_by is not None:
-            self._code = self._code or (1 if code else 0)
+            stopped = code in (0, -signal.SIGTERM)  # the signal ends a worker that does not serve yet
+            self._code = self._code or (0 if stopped else 1)
             return
         if not self._is_ready and worker.number == 1 and not worker.ready:
             self._code = code if code > 0 else 1  # the worker has printed the reason
             return
-        now = time.monotonic()
-        short = not worker.ready or now - worker.started_at < _SHORT_LIFE
+        delay = self._delay(worker, short=not worker.ready or time.monotonic() - worker.started_at < _SHORT_LIFE)
+        _log.error("worker_ended", number=worker.number, pid=pid, code=code, restart_seconds=delay)
+
+    @staticmethod
+    def _delay(worker: _Worker, *, short: bool) -> float:
+        """Plan the next start of a worker; the seconds until then."""
         worker.failures = worker.failures + 1 if short else 0
         delay = _DELAYS[min(worker.failures, len(_DELAYS) - 1)]
-        worker.start_at = now + delay
-        _log.error("worker_ended", number=worker.number, pid=pid, code=code, restart_seconds=delay)
+        worker.start_at = time.monotonic() + delay
+        return delay
 
 
 @contextmanager

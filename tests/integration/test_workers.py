@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import asyncio, os, sys
+import asyncio, errno, os, sys, time
 from pathlib import Path
 from crm_core.cli.log_lines import set_up_logging
 from crm_core.server.listen import bound
@@ -38,10 +38,18 @@ def work(parent, listener):
     (folder / f"started-{parent.number}").open("a").write("x")
     if (folder / f"fail-{parent.number}").exists():
         return 3
+    while (folder / f"wait-{parent.number}").exists():
+        time.sleep(0.01)
     run(serve(app, listen=listener, ready=lambda address: parent.ready()))
     (folder / f"drained-{parent.number}").touch()
     return 0
 
+def fork(fork=os.fork):
+    if (folder / "full").exists():
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+    return fork()
+
+os.fork = fork
 set_up_logging()
 listener = bound("127.0.0.1:0")
 sys.exit(WorkerProcesses(2, listener, work, lambda: print(listener.address, flush=True)).run())
@@ -145,6 +153,35 @@ def test_a_worker_that_cannot_start_is_tried_ever_later(program: Program) -> Non
     for number in (1, 2):
         (program.folder / f"fail-{number}").unlink()
     program.pids()
+
+
+def test_a_worker_that_the_system_has_no_room_for_is_tried_again(program: Program) -> None:
+    """While no process can be created the other worker serves; then both do again."""
+    first = program.pids()
+    (program.folder / "full").touch()
+    os.kill(min(first), signal.SIGKILL)
+    assert eventually(lambda: program.log().count("Resource temporarily unavailable") >= 2)
+    assert int(program.get()) == max(first)
+    (program.folder / "full").unlink()
+    assert max(first) in program.pids()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, None), (signal.SIGTERM, 0)])
+def test_a_signal_finds_a_worker_that_starts(program: Program, number: signal.Signals, code: int | None) -> None:
+    """A hangup does not end it, since it reads every file anyway; a stop does, and counts as one."""
+    first = program.pids()
+    for waiting in (1, 2):
+        (program.folder / f"wait-{waiting}").touch()
+    os.kill(min(first), signal.SIGKILL)
+    assert eventually(lambda: program.started(1) + program.started(2) == 3)
+    program.process.send_signal(number)
+    if code is not None:
+        assert program.process.wait(20) == code
+        return
+    for waiting in (1, 2):
+        (program.folder / f"wait-{waiting}").unlink()
+    program.pids()
+    assert program.log().count("worker_ended") == 1
 
 
 def test_the_first_worker_that_fails_ends_the_server(tmp_path: Path) -> None:
