@@ -115,9 +115,11 @@ def load_templates() -> None:
 
 
 def _address(name: str, address: str) -> Address:
+    """Parsed whole, an address such as ``jane..doe@x.example``, which some providers give, would be refused."""
     from email.headerregistry import Address
 
-    return Address(_line(name), addr_spec=address)
+    local, _, domain = address.rpartition("@")
+    return Address(_line(name), username=local, domain=domain)
 
 
 def _line(text: str) -> str:

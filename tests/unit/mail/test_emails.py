@@ -65,6 +65,19 @@ def test_internationalised_domains_are_sent_in_their_ascii_form() -> None:
     assert b"k\xc3\xb6ln" not in message.as_bytes().partition(b"\r\n\r\n")[0]
 
 
+@pytest.mark.parametrize("address", ["jane..doe@docomo.example", "taro.@docomo.example", ".x@docomo.example"])
+def test_an_address_with_dots_side_by_side_or_at_an_end_gets_email(address: str) -> None:
+    """Some providers gave such addresses, and the form of a user takes them; the sender may have one as well."""
+    section = MailSettings(host="mail.example", from_email=address, reply_to=address)
+    server = mail_server(section, None)
+    assert server is not None
+    message = sent(to_message(delivery_test(BRAND, "Jana"), BRAND, server, to=address, at=AT))
+    local, _, domain = address.partition("@")
+    for header in ("From", "To", "Reply-To"):
+        [found] = message[header].addresses
+        assert (found.username, found.domain) == (local, domain)
+
+
 def test_loaded_templates_are_compiled_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """An email needs no compiler, which would occupy the event loop, once the templates are loaded."""
     load_templates()
