@@ -14,6 +14,7 @@ from crm_core.access.user import StoredUser
 from crm_core.access.users import Users
 from crm_core.errors import InvalidCredentials, NotFound, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
+from crm_core.model.domains import comparable_address
 from crm_core.server_log import ServerLog
 from crm_core.workspace import Views
 
@@ -79,8 +80,8 @@ class SignIn:
         """The secret part of a link that lets this user set a password once.
 
         It ends after ``lifetime``, when it is used or another password is set, and when the user is disabled or gets
-        more core keys. ``by``: the caller who requests it for the user; None for the user's own request, whose link is
-        sent to the user's address and shown to no one else.
+        another email address or more core keys. ``by``: the caller who requests it for the user; None for the user's
+        own request, whose link is sent to the user's address and shown to no one else.
 
         Raises:
             NotFound: there is no such user.
@@ -90,22 +91,25 @@ class SignIn:
         roles = (await self._views.of(tenant)).roles
         require_may_manage(stored.user.role, by, roles)
         powers = sorted(powers_of(stored.user.role, roles))
-        return self._signed.make("password", tenant, user_id, stored.user.epoch, *powers, lifetime=lifetime)
+        address = comparable_address(stored.user.email)
+        return self._signed.make("password", tenant, user_id, stored.user.epoch, address, *powers, lifetime=lifetime)
 
     async def user_of_link(self, tenant: str, text: str) -> StoredUser:
         """The user of a link. Raises Unauthenticated if it is not valid."""
         parts = self._signed.read("password", text)
         if parts is None or parts[0] != tenant:
             raise Unauthenticated(_INVALID_LINK)
-        _, user_id, epoch, *powers = parts
+        _, user_id, epoch, *made_for = parts
         try:
             stored = await self._users.get(tenant, user_id)
         except NotFound:
             raise Unauthenticated(_INVALID_LINK) from None
-        # A link made while the user had fewer rights must not open the account that now has more.
+        # A link made while the user had fewer rights must not open the account that now has more, nor one that went to
+        # an address that was wrong open it once that is corrected. Links of earlier versions name no address.
         roles = (await self._views.of(tenant)).roles
-        grown = not powers_of(stored.user.role, roles) <= frozenset(powers)
-        if stored.user.disabled or stored.user.epoch != epoch or grown:
+        grown = not powers_of(stored.user.role, roles) <= frozenset(made_for)
+        moved = any("@" in one and one != comparable_address(stored.user.email) for one in made_for)
+        if stored.user.disabled or stored.user.epoch != epoch or grown or moved:
             raise Unauthenticated(_INVALID_LINK)
         return stored
 

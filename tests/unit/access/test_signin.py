@@ -336,6 +336,17 @@ async def test_links_end_with_time_disabling_and_another_password(access: Any) -
         await access.signin.set_password_by_link("north", text, PASSWORD)
 
 
+async def test_a_link_ends_with_the_address_that_it_went_to(access: Any) -> None:
+    """Who reads the mailbox of a mistyped or earlier address gets no account; another spelling of the same is none."""
+    stored = await access.user(email="jana@wrong.example", password=None)
+    text = await access.signin.link("north", stored.user.id, INVITATION, by=None)
+    await access.users.update("north", stored.user.id, {"email": "Jana@WRONG.example"}, None)
+    assert (await access.signin.user_of_link("north", text)).user.id == stored.user.id
+    await access.users.update("north", stored.user.id, {"email": "jana@right.example"}, None)
+    with pytest.raises(Unauthenticated):
+        await access.signin.set_password_by_link("north", text, PASSWORD)
+
+
 async def test_only_super_admins_get_a_super_admins_link(access: Any) -> None:
     """An admin cannot have a link of a super admin shown, which would make them one; another super admin can."""
     ruler = await access.user("root@example.com", "super_admin")
