@@ -25,7 +25,10 @@ class PhoneNumber(str):
 
 
 def cell(value: object) -> str:
-    """A value as the text of a cell; a possible formula gets a leading ``'``. Numbers stay numbers, null is empty."""
+    """A value as the text of a cell; a possible formula gets a leading ``'``. Numbers stay numbers, null is empty.
+
+    ``text_of`` takes the sign away again, so a text that has one already gets another.
+    """
     if value is None:
         return ""
     if isinstance(value, bool | int | float):
@@ -33,7 +36,13 @@ def cell(value: object) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     if isinstance(value, PhoneNumber) and _PHONE_NUMBER.fullmatch(value):
         return value
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA_STARTS) else text
+
+
+def text_of(written: str) -> str:
+    """The text of a cell that ``cell`` wrote, without the sign that it put before a possible formula."""
+    quoted = written[:1] == "'" and written.lstrip("'").startswith(_FORMULA_STARTS)
+    return written[1:] if quoted else written
 
 
 def line(values: Iterable[object]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,8 @@ from crm_core.plugin.storage import Document
 from crm_core.records.shape import Shape
 
 _LINES = 20  # of CSV, formatted at a time
+_FRACTIONS = ("decimal", "number")  # kinds
+_GROUP = 3  # digits between two signs that group thousands
 
 Pages = AsyncIterator[tuple[Document, ...]]
 
@@ -34,41 +36,47 @@ async def as_csv(shape: Shape, pages: Pages, *, bom: bool = False) -> AsyncGener
     Lists are joined with commas, rows are JSON. ``bom``: begin with a byte order mark, by which spreadsheets recognise
     UTF-8.
     """
-    members = shape.record_type.members
-    columns, phones = list(_columns(members)), {(each.name,) for each in members if each.kind == "phone"}
+    columns = dict(_columns(shape.record_type.members))
     yield BOM * bom + line(".".join(path) for path in columns)
     turn = Turn()
     async for documents in pages:
         for start in range(0, len(documents), _LINES):
             some = documents[start : start + _LINES]
-            yield lines(_cells(msgspec.json.decode(document.body), columns, phones) for document in some)
+            yield lines(_cells(msgspec.json.decode(document.body), columns) for document in some)
             await turn.pause()
 
 
-def _columns(members: Iterable[Member]) -> Iterable[tuple[str, ...]]:
-    yield from ((name,) for name in OWNED_FIRST)
+def _columns(members: Iterable[Member]) -> Iterable[tuple[tuple[str, ...], str]]:
+    """The paths of the columns, each with the kind of its member."""
+    yield from (((name,), "") for name in OWNED_FIRST)
     for member in members:
         if member.kind == "object":
-            yield from ((member.name, inner.name) for inner in member.members)
+            yield from (((member.name, inner.name), inner.kind) for inner in member.members)
         else:
-            yield (member.name,)
-    yield from ((name,) for name in OWNED_LAST)
+            yield (member.name,), member.kind
+    yield from (((name,), "") for name in OWNED_LAST)
 
 
-def _cells(
-    record: dict[str, Any], columns: Iterable[tuple[str, ...]], phones: Collection[tuple[str, ...]]
-) -> Iterable[Any]:
-    for path in columns:
+def _cells(record: dict[str, Any], columns: Mapping[tuple[str, ...], str]) -> Iterable[Any]:
+    for path, kind in columns.items():
         value: Any = record
         for name in path:
             value = None if value is None else value.get(name)
         if isinstance(value, list | dict) and not value:
             value = None
-        if path in phones and value is not None:
+        if value is not None and kind == "phone":
             value = PhoneNumber(value)
+        elif value is not None and kind in _FRACTIONS:
+            value = _clear(value)
         yield _joined(value) if isinstance(value, list) else value
 
 
+def _clear(number: str | float) -> str | float:
+    """A number with exactly three decimals as one with four: in many countries 1.234 is 1234."""
+    return f"{number}0" if len(str(number).partition(".")[2]) == _GROUP else number
+
+
 def _joined(values: list[Any]) -> str:
-    """A list in one cell: texts with commas between them, rows as JSON."""
-    return ", ".join(values) if isinstance(values[0], str) else msgspec.json.encode(values).decode()
+    """A list in one cell: texts with commas between them; rows, and texts that have commas, as JSON."""
+    are_plain = isinstance(values[0], str) and not any("," in text or text[0] == "[" for text in values)
+    return ", ".join(values) if are_plain else msgspec.json.encode(values).decode()

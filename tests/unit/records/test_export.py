@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crm_core.model.spreadsheet import cell, line
+from crm_core.model.spreadsheet import cell, line, text_of
 from crm_core.records.export import as_csv, as_ndjson
 from records_world import World, unchanged
 
@@ -35,12 +35,16 @@ async def sheet(world: World, **parameters: str) -> list[dict[str, Any]]:
         ("\t=1", "'\t=1"),
         ("\r=1", "'\r=1"),
         ("\n=1", "'\n=1"),
+        ("'=1", "''=1"),
+        ("'quoted", "'quoted"),
         ({"a": [1]}, '{"a":[1]}'),
     ],
 )
 def test_a_cell_is_shown_and_never_run(value: Any, shown: str) -> None:
     """Texts that a spreadsheet would run as a formula begin with an apostrophe; numbers stay numbers."""
     assert cell(value) == shown
+    if isinstance(value, str):
+        assert text_of(shown) == value
 
 
 def test_a_line_is_quoted_where_it_must_be() -> None:

@@ -12,7 +12,7 @@ import msgspec
 from crm_core.errors import InvalidRecord
 from crm_core.language import gettext
 from crm_core.model.folded_text import folded
-from crm_core.model.spreadsheet import lines
+from crm_core.model.spreadsheet import lines, text_of
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Option
@@ -73,8 +73,8 @@ def parsed(text: str) -> ImportFile:
 
 
 def _cell(text: str) -> str:
-    """A cell without the sign by which an export keeps a spreadsheet from running it."""
-    return text[1:].strip() if text[:1] == "'" and text[1:2] in tuple("=+-@") else text.strip()
+    """A cell without the sign that an export puts before formulas; browsers send CR LF for each line end."""
+    return text_of(text.replace("\r\n", "\n"))
 
 
 def fields_of(record_type: RecordType) -> Mapping[str, str]:

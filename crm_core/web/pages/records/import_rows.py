@@ -84,7 +84,8 @@ class RowImport:
             yield [_result(row, results.get(row.line)) for row in rows]
 
     async def _row(self, line: int, cells: Sequence[str]) -> _Row:
-        texts = {field: cell for field, cell in zip(self._fields, cells, strict=True) if field and cell}
+        found = zip(self._fields, cells, strict=True)
+        texts = {field: self._text_in(field, cell) for field, cell in found if field and cell.strip()}
         name = texts.get("name", "")
         form = RecordForm(type=self._type, formats=self._context.formats, values=dict.fromkeys(self._members, ""))
         values, findings = dict[str, str](), list[Finding]()
@@ -108,6 +109,11 @@ class RowImport:
             wrong = [one for one in error.errors if not (recognised and one.code == "missing_member")]
             return _Row(line, name, form, message=_sentences(form, wrong))
         return _Row(line, name, form, item)
+
+    def _text_in(self, field: str, cell: str) -> str:
+        """The text of a cell; paragraphs have white space at their ends, as in a form."""
+        is_long = field != EXTERNAL_ID and self._members[field].kind == "paragraphs"
+        return cell if is_long else cell.strip()
 
     async def _text(self, field: str, text: str) -> str:
         """A cell as its form would have it. Raises InvalidRecord."""

@@ -244,6 +244,6 @@ async def _page(
 def _columns(sent: Sent) -> Sequence[ImportColumn]:
     found = []
     for at, (head, field) in enumerate(zip(sent.file.heads, sent.fields, strict=True)):
-        samples = [cells[at] for _, cells in sent.file.rows[:20] if cells[at]]
+        samples = [cells[at] for _, cells in sent.file.rows[:20] if cells[at].strip()]
         found.append(ImportColumn(head or gettext("Column {n}", n=at + 1), ", ".join(samples[:3])[:120], field))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -140,7 +141,9 @@ def entries_patch(text: str, stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def separate_texts(text: str, stored: Iterable[str]) -> list[str]:
-    """The texts between commas; one of ``stored`` that contains commas itself stays whole."""
+    """The texts between commas; one of ``stored`` that contains commas itself stays whole. Exports may have JSON."""
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(text, type=list[str])
     parts = [part.strip() for part in text.split(",")]
     whole = {tuple(part.strip() for part in one.split(",")): one for one in stored if "," in one}
     sizes = sorted({len(one) for one in whole}, reverse=True)
