@@ -95,7 +95,7 @@ class State:
         if change.epoch:
             self.epoch, self.stored_epoch = change.epoch, True
         self.place += len(change.changes)
-        self.seq, self.revision, self.now = change.seq, change.revision, max(self.now, change.now)
+        self.seq, self.revision, self.now = change.seq, change.revision, change.now
 
     def _erase(self, erased: dict[str, int]) -> None:
         """Clear the evidence about erased records; their entries in the change log are redacted when they are read."""

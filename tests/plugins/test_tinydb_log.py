@@ -97,6 +97,20 @@ async def test_retention_keeps_an_anchor(store: TinyDBBackend, disk: FakeDisk) -
     await again.close()
 
 
+async def test_a_clock_that_was_ahead_drops_nothing_later(store: TinyDBBackend, disk: FakeDisk) -> None:
+    """A unit of a clock that was years ahead does not age what was written before it once the clock is right again."""
+    await logged(store, 1, FULL + 10)
+    await logged(store, FULL + 11, 1, now=START + 1000 * DAY)
+    await logged(store, FULL + 12, 1)
+    await store.fold("north")
+    assert (await store.verify("north")).anchor == Head()
+    await store.close()
+    again = await open_store(disk, log_keep_days=1)
+    await again.fold("north")
+    assert (await again.verify("north")).anchor == Head()
+    await again.close()
+
+
 async def test_edited_log_shows(store: TinyDBBackend, disk: FakeDisk) -> None:
     """An entry edited on disk with a valid checksum breaks the chain; a truncated log fails against an earlier head."""
     await logged(store, 1, 20)
