@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from pwd import getpwuid
 from typing import Final
 
 from crm_core.errors import SetupError
@@ -29,7 +30,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """Lock a tenants folder without waiting, by a ``flock`` on its ``.lock``; a missing folder is created (0700).
 
     The lock ends with its process, even a killed one. Its file stays, or two processes could lock two files of that
-    name. Raises FolderBusy, which names the process that has the lock, and SetupError if the folder cannot be used.
+    name. Raises FolderBusy, which names the process that has the lock, and SetupError if the folder cannot be used, or
+    was used by another user, who could not read what root writes.
     """
     file = _opened(folder)
     try:
@@ -39,6 +41,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
             raise FolderBusy(folder, _pid_in(file)) from None
         except OSError as error:
             raise SetupError([f"{folder} cannot be locked: {error.strerror}"]) from error
+        _refuse_other_user(folder, os.fstat(file).st_uid)
         with suppress(OSError):  # the pid is for people only; a full disk has no room for it
             os.ftruncate(file, 0)
             os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
@@ -51,6 +54,16 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
+def _refuse_other_user(folder: Path, owner: int) -> None:
+    """Raise SetupError unless this process runs as the owner of the lock's file."""
+    if owner != os.geteuid():
+        try:
+            name = getpwuid(owner).pw_name
+        except KeyError:
+            name = str(owner)
+        raise SetupError([f"{folder} belongs to the user {name}, who could not read your files: run this as {name}"])
+
+
 def _opened(folder: Path) -> int:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,7 +73,8 @@ def _opened(folder: Path) -> int:
         file = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         os.fchmod(file, 0o600)
     except OSError as error:
-        raise SetupError([f"{folder} cannot be used as tenants folder: {error.strerror}"]) from error
+        advice = "; run this as the user that it belongs to" if isinstance(error, PermissionError) else ""
+        raise SetupError([f"{folder} cannot be used as tenants folder: {error.strerror}{advice}"]) from error
     return file
 
 

@@ -92,3 +92,15 @@ def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
     place.write_text("")
     with pytest.raises(SetupError, match="tenants"):
         lock_and_release(place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may open what belongs to another user")
+def test_root_does_not_write_into_the_folder_of_another_user(tmp_path: Path) -> None:
+    """The server runs as that user, and could not read the files any more; the refusal names whom to run as."""
+    lock_and_release(tmp_path)
+    os.chown(tmp_path / ".lock", 1, 1)
+    with pytest.raises(SetupError, match=r"belongs to the user daemon, .*: run this as daemon"):
+        lock_and_release(tmp_path)
+    os.chown(tmp_path / ".lock", 4_000_000, 65534)
+    with pytest.raises(SetupError, match=r"run this as 4000000"):
+        lock_and_release(tmp_path)
