@@ -28,7 +28,7 @@ def command(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noq
     Exits 1 if anything is wrong. Undamaged files are only read. Without a running server, tenants are opened as a
     server would: a damaged file is moved aside, never deleted, and the tenant accepts no writes until you decide.
     """
-    problems = [] if names else [*problems_of(config), *_open_to_others(config)]
+    problems = [*problems_of(config), *_open_to_others(config)]
     report: dict[str, Any] = {"config": problems, "tenants": {}}
     wrong = len(problems)
     if not as_json:
@@ -71,10 +71,17 @@ def _show_remedy(tenant: str, mode: str) -> None:
 def _open_to_others(config: Path) -> list[str]:
     """A problem for each config file, and secret in the folder that one refers to, which others can read."""
     files = sorted(config.glob("*.yaml"))
-    texts = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file())
-    secrets = {config / name for name in _REFERENCE.findall(texts)}
+    secrets = {config / name for file in files for name in _REFERENCE.findall(_text(file))}
     return [
         f"{path} can be read by others: chmod {'0700' if path.is_dir() else '0600'} {path}"
         for path in (config, *files, *sorted(secrets.difference(files)))
         if path.exists() and path.stat().st_mode & 0o077
     ]
+
+
+def _text(file: Path) -> str:
+    """A file's text; none of one that cannot be read, which is a problem already."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -261,6 +261,17 @@ def test_doctor_names_secrets_that_others_can_read(crm: Run, tmp_path: Path) -> 
     assert crm("doctor").returncode == 0
 
 
+def test_doctor_names_files_that_it_cannot_read(environ: dict[str, str], crm: Run, tmp_path: Path) -> None:
+    """Such as those of another user: they are problems like others, and the rest is checked."""
+    for name in ("modules.yaml", "roles.yaml"):
+        (tmp_path / "config" / name).chmod(0)
+    bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    words = [*bound, str(CRM), "doctor"]
+    ill = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+    named = [line.split(":")[1].strip() for line in ill.stdout.splitlines() if "Permission denied" in line]
+    assert (ill.returncode, ill.stderr, named) == (1, "", ["modules.yaml", "roles.yaml"])
+
+
 def test_doctor_names_what_is_damaged(crm: Run, tmp_path: Path) -> None:
     """Doctor exits 0 on a healthy instance, and 1 with each damaged file and its fix, and open permissions."""
     well = crm("doctor")
@@ -281,6 +292,8 @@ def test_doctor_names_what_is_damaged(crm: Run, tmp_path: Path) -> None:
     fixes = [line for line in crm("doctor").stdout.splitlines() if "crm tenant restore" in line]
     assert [line.partition(":")[0] for line in fixes] == ["contoso"]
     assert "move its folder away" in fixes[0]
+    assert crm("doctor", "northwind").stdout.startswith(f"config: {roster} can be read by others")
+    roster.chmod(0o600)
     assert crm("doctor", "northwind").returncode == 0
     assert "there is no tenant absent" in crm("doctor", "absent").stderr
     listed = {one["tenant"]: one["mode"] for one in json_of(crm("tenant", "list", "--json"))}
