@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from crm_core.cli.running import config_option
+from crm_core.cli.running import config_option, perform
 from crm_core.errors import SetupError
 from crm_core.model.names import is_name
 
@@ -44,7 +44,10 @@ def command(config: Path, instance: str, tenant: str | None, admin: str | None) 
     if tenant is not None:
         from crm_core.cli.tenant import create_tenants
 
-        create_tenants(config, [tenant])
+        if tenant in (each["tenant"] for each in perform(config, "tenant.list")["tenants"]):
+            click.echo(f"tenant {tenant} exists already and stays as it is")
+        else:
+            create_tenants(config, [tenant])
     if tenant is not None and admin is not None:
         from crm_core.cli.user import create_first
 

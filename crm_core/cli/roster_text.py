@@ -29,18 +29,20 @@ def tenants_in(text: str) -> frozenset[str]:
     return frozenset(key.value for key, _ in tenants.value) if isinstance(tenants, yaml.MappingNode) else frozenset()
 
 
-def with_tenant(text: str, tenant: str, key: KeyText) -> str:
-    """The text with a new entry that has one key, for a tenant without one."""
-    name = _written_name(tenant)
-    entry = [f"{name}:", "  keys:", *("    " + line for line in _item(key))]
+def with_tenants(text: str, keys: Mapping[str, KeyText]) -> str:
+    """The text with a new entry that has one key, for each of these tenants, which have none."""
+    entries: list[str] = []
+    for tenant, key in keys.items():
+        entries += [f"{_written_name(tenant)}:", "  keys:", *("    " + line for line in _item(key))]
+    flow = ", ".join(f"{_written_name(tenant)}: {{keys: [{_flow(key)}]}}" for tenant, key in keys.items())
     root = _composed(text)
     tenants = _value(root, "tenants")
     if root is None or (tenants is None and not _bracketed(root)):
         start = text if not text or text.endswith("\n") else text + _newline(text)
-        return start + _newline(text).join(["tenants:", *("  " + line for line in entry), ""])
+        return start + _newline(text).join(["tenants:", *("  " + line for line in entries), ""])
     if tenants is None:
-        return _with_child(text, root, [], f"tenants: {{{name}: {{keys: [{_flow(key)}]}}}}", brackets="{}", parent=root)
-    return _with_child(text, tenants, entry, f"{name}: {{keys: [{_flow(key)}]}}", brackets="{}", parent=root)
+        return _with_child(text, root, [], f"tenants: {{{flow}}}", brackets="{}", parent=root)
+    return _with_child(text, tenants, entries, flow, brackets="{}", parent=root)
 
 
 def without_tenant(text: str, tenant: str) -> str:

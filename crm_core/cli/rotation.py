@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from crm_core.cli.roster_text import KeyText, with_key, with_member, with_tenant
+from crm_core.cli.roster_text import KeyText, with_key, with_member, with_tenants
 from crm_core.errors import SetupError
 from crm_core.model.keys import Key, KeyKind, TenantRoster
 
@@ -120,7 +120,7 @@ class Rotation(msgspec.Struct, frozen=True):
     def apply(self, text: str) -> str:
         """The roster's text with the new key and the ends of the earlier ones."""
         key: KeyText = {"version": str(self.version), str(self.kind): self.reference, **self.limits}
-        text = with_tenant(text, self.tenant, key) if self.entry is None else with_key(text, self.tenant, key)
+        text = with_tenants(text, {self.tenant: key}) if self.entry is None else with_key(text, self.tenant, key)
         for ending in self.endings():
             text = with_member(text, self.tenant, ending.version, ending.member, ending.value)
         return text

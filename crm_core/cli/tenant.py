@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -39,22 +40,22 @@ def create(names: tuple[str, ...], file: str | None, config: Path, as_json: bool
 
 
 def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list[str]:
-    """Create tenants and their entries in the roster; return the names of those that got an entry."""
-    from crm_core.cli.roster_edit import add_tenants, require_editable
-    from crm_core.cli.rotation import fresh_secret
+    """Create tenants and their entries in the roster; return the names of those that got an entry.
 
-    require_editable(config / "keys.yaml")
-    created, added = [], list[str]()
-    try:
-        for item in stream(config, "tenant.create", tenants=names):
-            created.append(item["tenant"])
-            if show:
-                click.echo(f"created tenant {item['tenant']}")
-    finally:  # a disk that is full in the middle leaves no tenant without a key
-        if created:
-            added = add_tenants(config / "keys.yaml", {name: fresh_secret() for name in created})
-    for name in added if show else ():
-        click.echo(f"added {name} to {config / 'keys.yaml'} with a fresh key, version 1; give it to the platform")
+    The entries are first, since one without a tenant does no harm: if this is killed, no tenant is without a key.
+    """
+    from crm_core.cli.roster_edit import new_entries
+    from crm_core.cli.rotation import fresh_secret
+    from crm_core.model.names import is_name
+
+    roster, created = config / "keys.yaml", stream(config, "tenant.create", tenants=names)
+    with new_entries(roster, {name: fresh_secret() for name in names if is_name(name)}) as added:
+        first = next(created)  # if none can be created, no entry stays
+    for item in chain([first], created):
+        if show:
+            click.echo(f"created tenant {item['tenant']}")
+            if item["tenant"] in added:
+                click.echo(f"added {item['tenant']} to {roster} with a fresh key, version 1; give it to the platform")
     return added
 
 

@@ -78,7 +78,7 @@ async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[st
             problems = [error.operator_detail]
         mode = (await services.backend.state(tenant)).mode
         yield {"tenant": tenant, "mode": mode, "problems": problems, "of": len(checked)}
-    for tenant in [] if tenants else sorted(_rostered(services) - set(known)):
+    for tenant in [] if tenants else sorted(_rostered(services) - set(await services.backend.tenants())):
         problem = f"keys.yaml has an entry for it, but it has no store: crm tenant create {tenant}, or remove the entry"
         yield {"tenant": tenant, "mode": "missing", "problems": [problem], "of": len(checked)}
 

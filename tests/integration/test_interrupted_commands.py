@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import forked
-from contract.box import TENANT, Box
+from contract.box import TENANT, Box, until
 from crm_core.control import client
+from crm_core.control.lock import folder_lock
 
 
 @pytest.fixture
@@ -71,6 +72,28 @@ def test_a_move_that_is_finished_gives_the_tokens_to_the_new_name(box: Box) -> N
     assert box.client.get(f"{box.base('westwind')}/customers", headers=headers).status_code == 200
 
 
+def test_a_creation_that_was_killed_is_finished_with_its_keys(box: Box) -> None:
+    """The entries are in the roster before the stores are made: no tenant is without a key, and none has two."""
+    words = [str(forked.REAL), "tenant", "create", "contoso", "litware", "--config", str(box.config)]
+    with folder_lock(box.folder / "tenants"):  # as another command has it
+        killed = subprocess.Popen(words, env=box.environ)
+        until(lambda: "litware" in (box.config / "keys.yaml").read_text(), lambda: "no entry", killed)
+        killed.kill()
+        killed.wait()
+    before = (box.config / "keys.yaml").read_text()
+    assert names(box) == ([TENANT], {TENANT, "contoso", "litware"})
+    assert box.crm("tenant", "create", "contoso", "litware") == "created tenant contoso\ncreated tenant litware\n"
+    assert (box.config / "keys.yaml").read_text() == before
+
+
+def test_an_init_that_was_interrupted_before_its_user_is_finished(box: Box) -> None:
+    """The files and the tenant are there already; the second run says so, and creates the user."""
+    words = ("init", "--instance", "eu1", "--tenant", TENANT, "--admin", "ada@example.com")
+    said = box.crm(*words).splitlines()
+    assert said[-2:][0] == f"tenant {TENANT} exists already and stays as it is"
+    assert said[-1].startswith("created super admin ada@example.com")
+
+
 def test_a_removal_that_was_killed_before_the_roster_is_finished(box: Box) -> None:
     """The store was gone and the roster had the entry: the second run removes that, and asks like the first."""
     roster = box.config / "keys.yaml"
@@ -109,7 +132,10 @@ def test_a_tenant_created_again_after_a_killed_removal_is_removed_second(box: Bo
 
 def test_commands_at_the_same_time_wait_for_each_other(box: Box) -> None:
     """Without a server the folder belongs to one command at a time; none of several fails for that."""
-    commands = [["tenant", "create", f"client-{number}"] for number in range(4)] + [["tenant", "list"], ["doctor"]]
+    commands = [["tenant", "create", f"client-{number}"] for number in range(4)] + [
+        ["tenant", "list"],
+        ["doctor", TENANT],
+    ]
     environ = {**box.environ, "CRM_CONFIG": str(box.config)}
     box.config.chmod(0o700)
     (box.config / "instance.yaml").chmod(0o600)

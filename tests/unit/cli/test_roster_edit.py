@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_core.cli.roster_edit import add_tenants, edit_roster, remove_tenant, rename_tenant, set_member
-from crm_core.cli.roster_text import with_key, with_member, with_tenant
+from crm_core.cli.roster_edit import edit_roster, new_entries, remove_tenant, rename_tenant, set_member
+from crm_core.cli.roster_text import with_key, with_member, with_tenants
 from crm_core.errors import SetupError
 from crm_core.model.keys import Roster
 from crm_core.settings import example, load_roster
@@ -50,6 +50,11 @@ def add_key(path: Path, tenant: str, *, version: int, secret: str) -> None:
     edit_roster(path, lambda text: with_key(text, tenant, key))
 
 
+def add_tenants(path: Path, secrets: dict[str, str]) -> list[str]:
+    with new_entries(path, secrets) as added:
+        return added
+
+
 @pytest.fixture
 def roster(tmp_path: Path) -> Path:
     path = tmp_path / "keys.yaml"
@@ -81,6 +86,23 @@ def test_a_tenant_with_an_entry_is_left_alone(roster: Path) -> None:
     assert add_tenants(roster, {"contoso": SECRETS[9]}) == []
     assert roster.read_text() == FULL
     assert roster.stat().st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_entries_are_taken_back_if_no_tenant_could_be_created(roster: Path, edited: bool) -> None:
+    """Byte for byte, unless someone else has edited the file since: then they stay, and do no harm."""
+
+    def fail() -> None:
+        assert set(read(roster).tenants) == {"acme", "contoso", "northwind", "zeta"}
+        if edited:
+            add_key(roster, "contoso", version=4, secret=SECRETS[4])
+        raise SetupError(["the disk is full"])
+
+    secrets = {"acme": SECRETS[8], "contoso": SECRETS[9], "zeta": SECRETS[7]}
+    with pytest.raises(SetupError), new_entries(roster, secrets):
+        fail()
+    assert (roster.read_text() == FULL) is not edited
+    assert sorted(read(roster).tenants["contoso"].keys) == ([1, 4] if edited else [1])
 
 
 def test_the_example_file_takes_its_first_tenant(tmp_path: Path) -> None:
@@ -328,7 +350,7 @@ def test_edits_work_in_generated_layouts(tmp_path_factory: pytest.TempPathFactor
     text = (lines + ("\n" if ended else "")).replace("\n", str(newline))
     path = tmp_path_factory.mktemp("roster") / "keys.yaml"
     path.write_text(text, encoding="utf-8", newline="")
-    text = with_tenant(text, "three", {"version": "3", "secret": SECRETS[3]})
+    text = with_tenants(text, {"three": {"version": "3", "secret": SECRETS[3]}})
     for name, version in (("one", 4), ("two", 5), ("three", 6)):
         text = with_key(text, name, {"version": str(version), "secret": SECRETS[version]})
     text = with_member(text, "one", 1, "revoked", "true")
