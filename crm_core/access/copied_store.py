@@ -30,14 +30,15 @@ def home(tenant: str) -> Put:
     return Put(_HOME, _HOME, msgspec.json.encode(_Home(tenant)))
 
 
-async def keep_access(backend: StorageBackend, tenant: str, now: datetime) -> bool:
-    """Let the tokens of a renamed tenant belong to its new name; return whether they do.
+async def keep_access(backend: StorageBackend, was: str, tenant: str, now: datetime) -> bool:
+    """Let the tokens of a tenant that was renamed belong to its new name; return whether they do.
 
-    A tenant in quarantine accepts no writes: its tokens are refused until it is renamed back.
+    Those of a third one, whose backup it came from, stay refused. A tenant in quarantine accepts no writes: its tokens
+    are refused until it is renamed back.
     """
     with suppress(StorageUnavailable, StorageFull):
-        await commit(backend, tenant, Unit(now=int(now.timestamp()), puts=(home(tenant),)))
-        return True
+        if await _owner(backend, tenant) in (None, was):
+            await commit(backend, tenant, Unit(now=int(now.timestamp()), puts=(home(tenant),)))
     with suppress(StorageUnavailable):  # it may not even be readable
         return not await has_foreign_access(backend, tenant)
     return True

@@ -275,8 +275,8 @@ def move(*, name: str, new: str, config: Path, as_json: bool) -> None:
     else:
         click.echo(f"{name} is now {new}" + (f", with its entry in {roster}" if renamed else ""))
     if not done["access_stays"]:
-        text = "its API tokens are refused, since it accepts no writes now: once it does, move it back and again"
-        click.echo(text, err=True)
+        text = "its API tokens are refused. If it accepts no writes now, move it back and again once it does"
+        click.echo(f"{text}; those of another tenant, whose backup it came from, stay refused", err=True)
     _hint_at_roster(config, new, there=done["in_roster"])
 
 

@@ -52,7 +52,7 @@ async def move(services: Services, tenant: str, name: str) -> dict[str, object]:
         await services.backend.rename(tenant, name)
     services.views.forget(tenant)
     services.views.forget(name)
-    stays = await keep_access(services.backend, name, services.now())
+    stays = await keep_access(services.backend, tenant, name, services.now())
     return {"tenant": name, "was": tenant, "in_roster": name in _rostered(services), "access_stays": stays}
 
 

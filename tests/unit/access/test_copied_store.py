@@ -54,6 +54,18 @@ async def test_a_copy_whose_restore_was_killed_refuses_the_tokens_too(access: An
     assert len(await access.tokens.list("copy")) == 1
 
 
+async def test_a_renamed_copy_whose_restore_was_killed_refuses_them_still(
+    access: Any, text: str, tmp_path: Path
+) -> None:
+    """A rename gives the new name the tokens of the old one, and none of a third tenant."""
+    await access.backend.backup("north", tmp_path / "north.backup")
+    await access.backend.restore("copy", tmp_path / "north.backup")
+    await access.backend.rename("copy", "west")
+    assert not await keep_access(access.backend, "copy", "west", access.clock())
+    with pytest.raises(Unauthenticated):
+        await access.tokens.caller("west", text)
+
+
 async def test_a_restore_under_its_own_name_keeps_both(access: Any, text: str, tmp_path: Path) -> None:
     """Programs and people continue after a restore."""
     assert not await copied(access, "north", tmp_path)
@@ -64,7 +76,7 @@ async def test_a_restore_under_its_own_name_keeps_both(access: Any, text: str, t
 async def test_a_renamed_tenant_keeps_its_tokens(access: Any, text: str, tmp_path: Path) -> None:
     """They belong to the new name from then on, in backups too."""
     await access.backend.rename("north", "west")
-    await keep_access(access.backend, "west", access.clock())
+    await keep_access(access.backend, "north", "west", access.clock())
     await access.backend.backup("west", tmp_path / "west.backup")
     await access.backend.remove("west")
     await access.backend.restore("west", tmp_path / "west.backup")
@@ -82,12 +94,12 @@ async def test_a_renamed_tenant_that_accepts_no_writes_keeps_no_tokens(access: A
 
     await access.backend.rename("north", "west")
     commit, access.backend.commit = access.backend.commit, failing
-    assert not await keep_access(access.backend, "west", access.clock())
-    assert await keep_access(access.backend, "south", access.clock())
+    assert not await keep_access(access.backend, "north", "west", access.clock())
+    assert await keep_access(access.backend, "north", "south", access.clock())
     access.backend.commit = commit
-    assert await keep_access(access.backend, "west", access.clock())
+    assert await keep_access(access.backend, "north", "west", access.clock())
     access.backend.commit = failing
-    assert await keep_access(access.backend, "west", access.clock())
+    assert await keep_access(access.backend, "north", "west", access.clock())
 
 
 @pytest.mark.usefixtures("text")
@@ -99,7 +111,7 @@ async def test_a_store_that_can_be_neither_read_nor_written_is_left_alone(access
 
     await access.backend.rename("north", "west")
     access.backend.commit = access.backend.get = failing
-    assert await keep_access(access.backend, "west", access.clock())
+    assert await keep_access(access.backend, "north", "west", access.clock())
 
 
 @pytest.mark.usefixtures("text")
