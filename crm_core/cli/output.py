@@ -54,15 +54,20 @@ def flush_output() -> None:
     sys.stdout.flush()
 
 
+def _has_progress() -> bool:
+    """Whether a person watches standard error. If it is closed, there is no ``sys.stderr``."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def show_progress(done: int, of: int, what: str) -> None:
     """Show ``done/of what`` on a terminal, in place of the last progress, if there are several."""
-    if of > 1 and sys.stderr.isatty():
+    if of > 1 and _has_progress():
         click.echo(f"\r{done}/{of} {what}", nl=done == of, err=True)
 
 
 def clear_progress() -> None:
     """Replace the progress on a terminal by the next line."""
-    if sys.stderr.isatty():
+    if _has_progress():
         click.echo("\r\033[K", nl=False, err=True)
 
 

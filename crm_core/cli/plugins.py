@@ -39,15 +39,14 @@ def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passe
         }
         for plugin in host.plugins
     ]
-    if as_json:
-        print_json(rows)
-    else:
-        for row in rows:
-            text = f"{row['name']} {row['version']}  {row['state']}  {row['kind']}: {', '.join(row['brings'])}"
-            click.echo(text.rstrip(": ") + (f"\n  {row['error']}" if row["error"] else ""))
+    for row in () if as_json else rows:
+        text = f"{row['name']} {row['version']}  {row['state']}  {row['kind']}: {', '.join(row['brings'])}"
+        click.echo(text.rstrip(": ") + (f"\n  {row['error']}" if row["error"] else ""))
     if not problems and not host.broken and instance.exists():
         unread = stream(config, "store.unread")
         problems = tuple(f"{item['tenant']}: {problem}" for item in unread for problem in item["problems"])
+    if as_json:  # after all that may fail, which is a document by itself
+        print_json(rows)
     for problem in problems:
         click.echo(problem, err=True)
     if problems or host.broken:

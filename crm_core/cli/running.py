@@ -125,6 +125,7 @@ def warn_of_quarantine(config: Path, tenant: str) -> None:
 
 
 def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool) -> Iterator[dict[str, Any]]:
+    _refuse_other_encodings(arguments)
     with without_collector():
         from crm_core.control import client
         from crm_core.control.lock import FolderBusy
@@ -149,6 +150,14 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
             yield from client.stream(folder, name, arguments)
         else:
             yield client.call(folder, name, arguments)
+
+
+def _refuse_other_encodings(arguments: dict[str, Any]) -> None:
+    """Raise SetupError for an argument that is not UTF-8, which neither the server nor a store could take."""
+    try:
+        msgspec.json.encode(arguments)
+    except UnicodeEncodeError:  # it may be a password, so it is not repeated
+        raise SetupError(["a word or the input of this command is not UTF-8; write it in UTF-8"]) from None
 
 
 def _here(installation: Installation, name: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:

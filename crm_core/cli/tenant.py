@@ -222,11 +222,11 @@ def backup(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     """
     target = file.absolute()
     (done,) = stream(config, "store.backup", tenant=name, target=str(target))
+    warn_of_quarantine(config, name)
     if as_json:
         print_json({**done, "bytes": target.stat().st_size})
     else:
         click.echo(f"{name}: copied to {file} ({_size(target)})")
-    warn_of_quarantine(config, name)
 
 
 @command.command("restore", short_help="Create a tenant from a backup.")

@@ -111,3 +111,11 @@ def test_every_command_with_output_to_parse_has_json() -> None:
         words for words, command in commands(program) if not any("--json" in each.opts for each in command.params)
     }
     assert without == {"init", "serve", "manager render nginx", "plugin new", "log export"}
+
+
+def test_a_failure_is_the_only_document(config: Path, crm: Crm) -> None:
+    """The plugins could be listed, and the stores could not be read: what is wrong comes alone."""
+    (config.parent / "tenants").write_text("a file")
+    failed = read(crm("plugins", "--json"), 1)
+    assert list(failed) == ["problems"]
+    assert "cannot be used as tenants folder" in failed["problems"][0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,14 @@ def test_output_that_cannot_be_written_is_one_sentence(words: tuple[str, ...], r
     """A full disk, a descriptor that cannot be written and a closed one end a command with a sentence and exit 1."""
     done = run(f"{sys.executable} -m crm_core.cli {' '.join(words)} {redirect}")
     assert (done.returncode, done.stderr) == (1, message)
+
+
+def test_a_command_without_standard_error_works(config: Path) -> None:
+    """A daemon's may be closed: there is no progress to show then, and all tenants are checked."""
+    done = run(f"{sys.executable} -m crm_core.cli tenant create one two 2>&-")
+    assert done.returncode == 0
+    done = run(f"{sys.executable} -m crm_core.cli doctor --json 2>&-")
+    assert list(json.loads(done.stdout)["tenants"]) == ["one", "two", "northwind"]
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
+from contract.box import TENANT, Box
 from crm_core.cli.running import boundary
 from crm_core.errors import CrmError, Finding, InvalidRecord, SetupError, StorageFull, StorageUnavailable, UnknownTenant
 
@@ -66,3 +69,22 @@ def test_an_error_that_is_not_ours_is_not_hidden() -> None:
     """A bug in the program itself is raised."""
     with pytest.raises(ZeroDivisionError), boundary():
         1 / 0  # noqa: B018 -- the fault
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_words_that_are_not_utf_8_are_refused(tmp_path: Path, served: bool) -> None:
+    """With a server and without: neither it nor a store could take them. What they are is not repeated."""
+    box = Box(tmp_path / "box").create_tenants()
+    if served:
+        box.start()
+    other = os.fsdecode(b"se\xffcret")
+    for words in (
+        ("tenant", "show", other),
+        ("log", "list", "--tenant", TENANT, "--nonce", other),
+        ("user", "create", "--tenant", TENANT, "--email", "a@example.com", "--role", "admin", "--name", other),
+        ("tenant", "backup", TENANT, str(tmp_path / other)),
+    ):
+        rest = ("--password-stdin",) if words[0] == "user" else ()
+        said = box.crm(*words, *rest, code=1, stdin="correct horse battery")
+        assert said == "a word or the input of this command is not UTF-8; write it in UTF-8\n"
+    assert box.stop() == 0
