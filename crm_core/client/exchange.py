@@ -1,8 +1,8 @@
 """Requests and the meaning of their answers, without a network: generators that a transport drives.
 
 A generator yields a ``ReadyRequest`` to send, and receives the ``Answer`` or ``Lost``; or it yields a ``Pause`` to
-wait for. Its return value is the outcome. A push is repeated with the same bytes and nonce only, so it is applied once
-regardless of how often it arrives.
+wait for. Its return value is the outcome. A push is repeated with the same bytes, and as long as its timestamp counts
+with the same nonce, so it is applied once regardless of how often it arrives.
 """
 
 from __future__ import annotations
@@ -89,15 +89,15 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
             version = (yield from self.versions()).min_version(payload_type, data)
         body = envelope(self.target, payload_type, data, version=version, strategy=strategy, preview=preview)
         unsigned = push_to(self.target, payload_type, body)
-        answer = yield from self._exchange(self.signed(unsigned))
+        answer = yield from self._exchange(unsigned)
         if preview and _repeated(answer, _PREVIEWED):
             # It was previewed, but the answer with the diff got lost. A preview changes nothing: sign it again.
-            answer = yield from self._exchange(self.signed(unsigned))
+            answer = yield from self._exchange(unsigned)
         return _outcome(answer, preview=preview)
 
     def health(self) -> Steps[Health]:
         """The tenant's health, by signature."""
-        answer = yield from self._exchange(self.signed(health_of(self.target)))
+        answer = yield from self._exchange(health_of(self.target))
         document = _document(answer)
         if answer.status != 200:
             raise Refused(answer.status, document)
@@ -122,14 +122,22 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         headers = {**dict(request.headers), **self.signer(request, int(self.clock()), self.nonce())}
         return ReadyRequest(request.method, self.target.origin + request.path, headers, request.body)
 
-    def _exchange(self, request: ReadyRequest) -> Steps[Answer]:
-        """Send the same bytes until there is a final answer. Raises Unanswered."""
+    def _exchange(self, unsigned: Unsigned) -> Steps[Answer]:
+        """Send the same bytes until there is a final answer, signed again once a repeat is too old. Raises Unanswered.
+
+        A push that was accepted before is recognised by its bytes.
+        """
         pauses = self.retries.pauses()
+        request, is_repeat = self.signed(unsigned), False
         while True:
             answer = yield request
             assert answer is not None
             if isinstance(answer, Answer) and answer.status != 429 and answer.status < 500:
-                return answer
+                if not (is_repeat and _is_too_old(answer)):
+                    return answer
+                request, is_repeat = self.signed(unsigned), False
+                continue
+            is_repeat = True
             why = answer.why if isinstance(answer, Lost) else _why(answer)
             pause = next(pauses, None)
             if isinstance(answer, Answer) and pause is not None:
@@ -170,6 +178,11 @@ def _outcome(answer: Answer, *, preview: bool) -> Outcome:
         raise Refused(answer.status, document)
     status = "previewed" if preview else "already_applied"
     return _read(document | _original(document) | {"status": status}, Outcome)
+
+
+def _is_too_old(answer: Answer) -> bool:
+    """Whether this refuses a request for its timestamp."""
+    return answer.status == 401 and _document(answer).get("code") == "timestamp_out_of_window"
 
 
 def _repeated(answer: Answer, ended: tuple[str, ...]) -> bool:

@@ -175,6 +175,19 @@ async def test_a_push_whose_answer_got_lost_is_done(  # noqa: PLR0917 -- fixture
     assert (outcome.status, outcome.version, outcome.request_id) == ("already_applied", 7, "r-0")
 
 
+async def test_a_repeat_that_is_too_old_is_signed_again(receiver: Any, push: Any, planned: Any, problem: Any) -> None:
+    """The same body with a fresh signature: the answer says whether the first copy was applied."""
+    too_old = problem(401, "timestamp_out_of_window")
+    receiver.answers = [planned(drop=True), too_old, problem(409, "duplicate_payload", original=ORIGINAL)]
+    assert (await push(version=7)).status == "already_applied"
+    first, second, third = receiver.got
+    assert first.body == second.body == third.body
+    assert first.headers["sync-nonce"] == second.headers["sync-nonce"] != third.headers["sync-nonce"]
+    receiver.answers = [planned(drop=True), too_old, too_old]
+    with pytest.raises(Refused, match="timestamp_out_of_window"):
+        await push(version=7)
+
+
 async def test_a_push_of_what_is_there_is_unchanged(receiver: Any, push: Any, planned: Any) -> None:
     """It is a separate outcome, without changes and without a time."""
     receiver.answers = [planned({**APPLIED, "status": "unchanged", "changes": [], "applied_at": None})]
