@@ -41,7 +41,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
             raise FolderBusy(folder, _pid_in(file)) from None
         except OSError as error:
             raise SetupError([f"{folder} cannot be locked: {error.strerror}"]) from error
-        _refuse_other_user(folder, os.fstat(file).st_uid)
+        _keep_root_out(folder, os.fstat(file).st_uid)
         with suppress(OSError):  # the pid is for people only; a full disk has no room for it
             os.ftruncate(file, 0)
             os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
@@ -54,9 +54,12 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _refuse_other_user(folder: Path, owner: int) -> None:
-    """Raise SetupError unless this process runs as the owner of the lock's file."""
-    if owner != os.geteuid():
+def _keep_root_out(folder: Path, owner: int) -> None:
+    """Raise SetupError if this process runs as root and the lock's file is another user's.
+
+    Only root can open such a file, or anyone on a file system that has no owners, where it does no harm.
+    """
+    if os.geteuid() == 0 != owner:
         try:
             name = getpwuid(owner).pw_name
         except KeyError:
