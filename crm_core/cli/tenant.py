@@ -127,7 +127,9 @@ def _backup_file(config: Path, name: str) -> Path:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise SetupError([f"{folder} cannot be created: {error.strerror}; or add --no-backup"]) from None
+        raise SetupError(
+            [f"{folder} cannot be created: {error.strerror}; or use crm tenant backup first, then --no-backup"]
+        ) from None
     return folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.backup"
 
 
@@ -223,10 +225,15 @@ def backup(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     target = file.absolute()
     (done,) = stream(config, "store.backup", tenant=name, target=str(target))
     warn_of_quarantine(config, name)
+    if not target.exists():
+        problem = f"the server wrote {file}, which is not here: it sees other folders (PrivateTmp, a container)"
+        raise SetupError([f"{problem}; name a file in a folder that both see"])
+    size = target.stat().st_size
     if as_json:
-        print_json({**done, "bytes": target.stat().st_size})
+        print_json({**done, "bytes": size})
     else:
-        click.echo(f"{name}: copied to {file} ({_size(target)})")
+        text = f"{size / (1 << 20):,.1f} MiB" if size >= 1 << 20 else f"{size / 1024:,.1f} KiB"
+        click.echo(f"{name}: copied to {file} ({text})")
 
 
 @command.command("restore", short_help="Create a tenant from a backup.")
@@ -286,8 +293,3 @@ def _hint_at_roster(config: Path, name: str, *, there: bool) -> None:
         problem = f"{config / 'keys.yaml'} has no entry for {name}, so it accepts no pushes"
         advice = "create a key with crm keys rotate {name}, or rename the entry of the tenant that it replaces"
         click.echo(f"{problem}: {advice.format(name=name)}.", err=True)
-
-
-def _size(path: Path) -> str:
-    size = path.stat().st_size
-    return f"{size / (1 << 20):,.1f} MiB" if size >= 1 << 20 else f"{size / 1024:,.1f} KiB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from errno import EROFS
 from pathlib import Path
 
 import msgspec
@@ -117,7 +118,8 @@ def backup(log: LogView, changes: ChangeLogView, frozen: Snapshot, target: Path)
     except SegmentDamaged as error:
         raise SetupError([f"{error.segment.name} {error.reason}: run crm doctor"]) from None
     except OSError as error:
-        raise SetupError([f"{target} cannot be written: {error.strerror}"]) from None
+        confined = "; its unit or container must allow that to the server" if error.errno == EROFS else ""
+        raise SetupError([f"{target} cannot be written: {error.strerror}{confined}"]) from None
 
 
 def restore(disk: Disk, tenants_dir: Path, name: str, source: Path, epoch: str) -> None:

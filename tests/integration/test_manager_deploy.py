@@ -46,6 +46,17 @@ def test_units_start_commands_that_are_there(name: str) -> None:
     made.make_context(command, options)
 
 
+def test_an_instance_may_write_the_backups_of_the_docs() -> None:
+    """Those of the loop in operating.md, and of ``crm tenant remove``, next to the folder of tenants there."""
+    unit, page = (DEPLOY / "crm@.service").read_text(), (ROOT / "docs" / "operating.md").read_text()
+    (own,) = re.findall(r"^StateDirectory=(.+)$", unit, re.MULTILINE)
+    (named,) = re.findall(r"^ReadWritePaths=(.+)$", unit, re.MULTILINE)
+    (target,) = re.findall(r'crm tenant backup "\$tenant" "(\S+)/', page)
+    (tenants,) = re.findall(r"^tenants_dir: (\S+)$", page, re.MULTILINE)
+    may = {*(f"/var/lib/{each}" for each in own.split()), *(each.removeprefix("-") for each in named.split())}
+    assert {target, str(Path(tenants).parent / "backups")} < may
+
+
 def test_the_composition_fits_together() -> None:
     """Each service has its files, is confined, and the manager's file routes to the services by their names."""
     composed = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

@@ -44,12 +44,12 @@ def crm(environ: dict[str, str], tmp_path: Path) -> Run:
 
 
 @contextmanager
-def server(environ: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """A server on the instance: its address and pid. It must exit 0 on SIGTERM."""
+def server(environ: dict[str, str], *before: str) -> Iterator[tuple[str, int]]:
+    """A server on the instance, run by the words ``before``: its address and pid. It must exit 0 on SIGTERM."""
     log = Path(environ["CRM_CONFIG"]).with_name("log")
     with (
         log.open("wb") as stderr,
-        subprocess.Popen([CRM, "serve"], env=environ, stdout=subprocess.PIPE, stderr=stderr) as process,
+        subprocess.Popen([*before, CRM, "serve"], env=environ, stdout=subprocess.PIPE, stderr=stderr) as process,
     ):
         assert process.stdout is not None
         line = process.stdout.readline().decode()
@@ -133,6 +133,20 @@ def test_fold_and_backup_while_serving(crm: Run, serving: tuple[str, int], tmp_p
     assert copy.stat().st_mode & 0o777 == 0o600
     again = crm("tenant", "backup", "northwind", "northwind.backup")
     assert (again.returncode, "exists already" in again.stderr) == (1, True)
+
+
+@pytest.mark.skipif(subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0, reason="cannot mount")
+def test_a_backup_that_only_the_server_sees_is_a_failure(crm: Run, environ: dict[str, str], tmp_path: Path) -> None:
+    """As under PrivateTmp: it would be gone with the server. One that it may not write says who forbids it."""
+    (apart := tmp_path / "apart").mkdir()
+    (locked := tmp_path / "locked").mkdir()
+    mounts = f"mount -t tmpfs none {apart}; mount -t tmpfs -o ro none {locked}"
+    with server(environ, "unshare", "--mount", "sh", "-c", f'{mounts}; exec "$@"', "sh"):
+        done = crm("tenant", "backup", "northwind", str(apart / "a.backup"))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "which is not here: it sees other folders" in done.stderr
+        done = crm("tenant", "backup", "northwind", str(locked / "a.backup"))
+        assert (done.returncode, "Read-only file system; its unit or container" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("served", [False, True])
