@@ -157,6 +157,12 @@ class Idempotency:
         self._now = now
         self._locks = KeyedLocks()
 
+    async def was_done(self, tenant: str, idempotent: IdempotentRequest) -> bool:
+        """Whether a request with this key was answered, and not refused."""
+        stored = await self._backend.claim(tenant, KIND, idempotent.claim_key)
+        first = None if stored is None else _read(stored)
+        return first is not None and first.refusal is None
+
     async def run(
         self,
         tenant: str,

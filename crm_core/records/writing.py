@@ -72,6 +72,10 @@ class Writes:
         await self._store.authorize(access, "create", writes=True)
         return await self._idempotency.run(access.tenant, idempotent, lambda: self._create(access, data, idempotent))
 
+    async def was_created(self, access: RecordAccess, idempotent: IdempotentRequest) -> bool:
+        """Whether a request with this idempotency key has created its record."""
+        return await self._idempotency.was_done(access.tenant, idempotent)
+
     async def _create(self, access: RecordAccess, data: Any, idempotent: IdempotentRequest | None) -> WriteResult:
         content, seen = None, access.caller.seen
         for _ in range(ATTEMPTS):

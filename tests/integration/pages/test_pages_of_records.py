@@ -47,6 +47,33 @@ def test_a_double_is_pointed_out_before_it_is_saved(grace: Visitor) -> None:
     assert "Customer created" in grace.post(form, form, **ADA, **{"form:anyway": "true"})
 
 
+def test_a_form_of_a_new_record_that_is_sent_again_creates_no_other(box: Box, grace: Visitor) -> None:
+    """A reload after a lost answer shows the record; other input of the page, and another page, create another one."""
+    form = "/customers/new"
+
+    def page_of() -> dict[str, str]:
+        once = re.findall(r'name="form:once" value="([^"]+)"', grace.get(form))[0]
+        return {"csrf": grace.csrf(form), "form:once": once, "name": "Once Boats", "email": "once@boats.example"}
+
+    first = page_of()
+    made = [grace.send(form, first) for _ in range(3)]
+    assert len({str(answer.url) for answer in made}) == 1
+    assert "Customer created" in made[-1].text
+    assert "may be the same customer" in grace.send(form, page_of()).text
+    assert grace.send(form, {**first, "name": "Twice Boats", "email": ""}).url != made[0].url
+    full = {**EVERYTHING, "limits": {"customers": 0}}
+    refused = {**page_of(), "email": ""}
+    try:
+        box.applied("features", full)
+        for _ in range(2):
+            answer = grace.send(form, refused)
+            assert (answer.status_code, 'value="Once Boats"' in answer.text) == (403, True)
+    finally:
+        box.applied("features", EVERYTHING)
+    again = re.findall(r'name="form:once" value="([^"]+)"', answer.text)[0]
+    assert "Customer created" in grace.send(form, {**refused, "form:once": again}).text
+
+
 def test_the_timeline_shows_what_changed_and_undoes_it(grace: Visitor, alan: Visitor) -> None:
     """A change has its author and each field from and to; Undo sets the newest one back as another change."""
     path = grace.customer(name="Timely Boats", phone="111")

@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.layout.parts import Mark, Option, PageLink
 from crm_core.web.pages.page_answers import page
@@ -25,7 +25,10 @@ from crm_core.web.pages.records.timeline_entries import moment_of
 
 
 class Composer(msgspec.Struct, frozen=True, kw_only=True):
-    """The form of a new dated record that refers to this one: its address, and the names of its fields."""
+    """The form of a new dated record that refers to this one: its address, and the names of its fields.
+
+    ``once``: tells the page from others with the same form.
+    """
 
     action: str
     reference: str
@@ -35,6 +38,7 @@ class Composer(msgspec.Struct, frozen=True, kw_only=True):
     moment: str
     owner: str
     me: str
+    once: str
 
 
 class FactRow(NamedTuple):
@@ -162,5 +166,6 @@ def _composer(context: PageContext, record_type: RecordType) -> Composer | None:
                 moment=moment,
                 owner=other.OWNER or "",
                 me=context.caller.email,
+                once=current_request().request_id,
             )
     return None

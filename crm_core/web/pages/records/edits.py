@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -22,9 +23,10 @@ from crm_core.errors import (
 from crm_core.language import gettext, localized, ngettext
 from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.storage import Document
+from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, idempotent_request
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
-from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
 _ANYWAY: Final = "form:anyway"
+_ONCE: Final = "form:once"
+"""The field of a form of a new record by which two pages with the same input differ."""
 _KEEPING: Final = (RecordError, LimitReached, SubscriptionSuspended, ServerError)
 """Refusals that come back with the form, so that nothing typed is lost."""
 
@@ -51,7 +55,7 @@ _KEEPING: Final = (RecordError, LimitReached, SubscriptionSuspended, ServerError
 class EditView(msgspec.Struct, frozen=True, kw_only=True):
     """A form for its page. ``base``: the values that the user started from, as JSON; ``draft``: names what is typed.
 
-    ``notice``: what to know before one fills it.
+    ``notice``: what to know before one fills it. ``once``: tells the page from others with the same form.
     """
 
     module: str
@@ -74,6 +78,7 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
     may_insist: bool
     conflict: EditConflict | None
     draft: str
+    once: str
 
 
 async def creating(context: PageContext, module: str) -> Response:
@@ -94,12 +99,15 @@ async def created(context: PageContext, module: str) -> Response:
     form = RecordForm.blank(record_type, context.formats).sent(picks.form)
     if picks.searches:
         return await _page(context, form, picks=picks)
-    access = access_of(context, module)
+    access, once, writes = access_of(context, module), _once(context, picks.form), context.services.records.writes
     try:
         data = patch_of(form, not_chosen_of(form, picks.texts), access.shape)
-        if _ANYWAY not in picks.form and (double := await double_of(context, record_type, data)):
+        double = None if _ANYWAY in picks.form else await double_of(context, record_type, data)
+        if double and not (once and await writes.was_created(access, once)):
             return await _page(context, form, problem=double_notice(context, record_type, double))
-        written = await context.services.records.writes.create(access, data, None)
+        written = await writes.create(access, data, once)
+    except ReplayedRefusal as replayed:
+        return await _page(context, form, error=replayed.error, picks=picks)
     except _KEEPING as error:
         return await _page(context, form, error=error, picks=picks)
     following = _back(context, picks.form) or f"{context.root}/{module}/{written.id}"
@@ -108,6 +116,15 @@ async def created(context: PageContext, module: str) -> Response:
         text = gettext("{kind} added", kind=kind_of(context, record_type, data))
         follow = next_task(context, record_type, data, following)
     return redirect(context, following, text, follow=follow)
+
+
+def _once(context: PageContext, sent: MultiDict[str, str]) -> IdempotentRequest | None:
+    """What recognises a form that is sent again unchanged, by Enter pressed twice or after an answer was lost."""
+    if not sent.get(_ONCE):
+        return None
+    fields = sorted((name, value) for name, value in sent.items(multi=True) if name != "csrf")
+    key = hashlib.sha256(msgspec.json.encode(fields)).hexdigest()
+    return idempotent_request(key, context.caller, request.path, b"")
 
 
 def _back(context: PageContext, sent: Mapping[str, str]) -> str:
@@ -243,6 +260,7 @@ async def _page(
         may_insist=problem is not None and problem.href != "",
         conflict=conflict,
         draft=f"{request.full_path} {record.get('revision', 0)}",
+        once=current_request().request_id,
     )
     status = error.status if error else 422 if problem else 409 if conflict else 200
     return await page(context, "edit.html", module, view, status)

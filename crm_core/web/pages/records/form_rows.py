@@ -13,7 +13,7 @@ import msgspec
 from crm_core.model.fields import bare, struct_fields
 from crm_core.plugin.member import Member
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
-from crm_core.web.pages.records.typed_values import TypedValue, as_text, read
+from crm_core.web.pages.records.typed_values import TypedValue, as_text, plain_lines, read
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
@@ -121,4 +121,4 @@ def read_rows(
 
 def sent_text(form: MultiDict[str, str], name: str) -> str:
     """The text of a field; the answer to a question about it replaces it."""
-    return form.get(f"form:reading:{name}", form.get(name, "")).replace("\r\n", "\n")
+    return plain_lines(form.get(f"form:reading:{name}", form.get(name, "")))

@@ -17,6 +17,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.records.forms import leaves
+from crm_core.web.pages.records.typed_values import plain_lines
 
 MOST_ROWS: Final = 5000
 MOST_BYTES: Final = 2 * 1024 * 1024
@@ -74,7 +75,7 @@ def parsed(text: str) -> ImportFile:
 
 def _cell(text: str) -> str:
     """A cell without the sign that an export puts before formulas; browsers send CR LF for each line end."""
-    return text_of(text.replace("\r\n", "\n"))
+    return text_of(plain_lines(text))
 
 
 def fields_of(record_type: RecordType) -> Mapping[str, str]:

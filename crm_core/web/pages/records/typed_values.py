@@ -82,12 +82,17 @@ def as_text(member: Member, value: Any, regional: RegionalFormat) -> str:
         return f"{regional.day(local.date())} {local:%H:%M}"
     if member.kind in ("integer", "number", "decimal"):
         return regional.typed(str(value))
-    return ("true" if value else "") if member.kind == "flag" else str(value)
+    return ("true" if value else "") if member.kind == "flag" else plain_lines(str(value))
+
+
+def plain_lines(text: str) -> str:
+    """A text with LF alone as line end: browsers send CR LF for each, whichever the text had."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def free_text(value: Any) -> str:
     """A value of a free object as text."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return plain_lines(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def entries_text(entries: Mapping[str, str]) -> str:
@@ -112,7 +117,7 @@ def sent_entries(pairs: Iterable[tuple[str, str]], most: int) -> str:
             continue
         while name in found:
             name += " "
-        found[name] = value
+        found[name] = plain_lines(value)
     return entries_text(dict(islice(found.items(), most)))
 
 

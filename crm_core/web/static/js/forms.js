@@ -31,8 +31,9 @@ function submitted(event) {
   const target = event.target;
   const form = own(target);
   const button = event.submitter;
+  const pressed = button && !button.hidden ? button : form.querySelector("button[data-busy]:not([hidden] *)"); // by the Enter key
   if (form.method === "dialog" || event.defaultPrevented) return;
-  if (button?.getAttribute("aria-busy") === "true") return event.preventDefault();
+  if (pressed?.getAttribute("aria-busy") === "true") return event.preventDefault();
   if (form.dataset.dirty) form.dataset.dirty = "";
   if (form.matches("[data-swap-post]") || form.querySelector("[data-submit]:is(input)")) {
     event.preventDefault();
@@ -47,7 +48,7 @@ function submitted(event) {
     busy(button);
     return steps(target, button);
   }
-  if (button?.dataset.busy) busy(button);
+  if (pressed?.dataset.busy) busy(pressed);
 }
 
 // Sends a form, swaps in the changed parts of the page in the response, and shows its confirmation.
