@@ -161,14 +161,19 @@ def _refusal(error: Exception) -> FailureKind:
         return "recipient"
     if isinstance(error, SMTPSenderRefused):
         return "sender"
-    return "content" if isinstance(error, SMTPResponseException) else "protocol"
+    return "content" if isinstance(error, SMTPResponseException) else _broken_off(error)
+
+
+def _broken_off(error: Exception) -> FailureKind:
+    """The kind of a failure without a reply: a server that has greeted and then closes may accept the email later."""
+    return "temporary" if isinstance(error, SMTPServerDisconnected) else "protocol"
 
 
 def _error(error: Exception, phase: FailureKind, server: MailServer) -> DeliveryError:
     if isinstance(error, SMTPTimeoutError | TimeoutError):
         return DeliveryError("timeout")
     if not isinstance(error, SMTPResponseException):
-        return DeliveryError("protocol" if phase == "authentication" else phase, _shown(str(error), server))
+        return DeliveryError(_broken_off(error) if phase == "authentication" else phase, _shown(str(error), server))
     if isinstance(error, SMTPHeloError):
         phase = "helo"
     kind = kind_of(error.code, error.message, phase, server)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -209,3 +209,39 @@ async def test_one_inside_address_is_enough_to_refuse(
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
     done, error = await failure_of(Mailer(allow_inside=False), server)
     assert (done, error.kind, inbox.envelopes) == ([], "inside", [])
+
+
+@pytest.mark.parametrize("verb", [b"EHLO", b"MAIL", b"RCPT", b"DATA", b"."])
+async def test_a_server_that_closes_after_its_greeting_is_tried_again(verb: bytes) -> None:
+    """As one that is overloaded, or restarts, does it: the email is delayed, and not to a port of something else."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.test\r\n")
+        replies = {b"EHLO": b"250 OK\r\n", b"MAIL": b"250 OK\r\n", b"RCPT": b"250 OK\r\n", b"DATA": b"354 go on\r\n"}
+        while (line := await reader.readline()) and not line.startswith(verb):
+            writer.write(replies.get(line[:4], b""))
+        writer.close()
+
+    async with await asyncio.start_server(converse, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        server = mail_server(MailSettings(host="127.0.0.1", port=port, security="none", from_email="a@b.example"), None)
+        assert server is not None
+        _, error = await failure_of(Mailer(allow_inside=True), server)
+    assert (error.kind, error.may_retry) == ("temporary", True)
+
+
+async def test_a_server_that_hangs_delays_no_other(serve: Serve, inbox: Inbox) -> None:
+    """Each server has its own turns: emails of another tenant go out while all connections to one wait."""
+    loop, mailer = asyncio.get_running_loop(), Mailer(allow_inside=True)
+    async with await loop.create_server(lambda: Stranger(b""), "127.0.0.1", 0) as listening:
+        working = await serve("none")
+        hanging = replace(working, port=listening.sockets[0].getsockname()[1], timeout=60)
+        waiting = [asyncio.create_task(steps_of(mailer, hanging)) for _ in range(20)]
+        assert (await steps_of(mailer, working))[-1] == "accepted"
+        await asyncio.sleep(0)
+        refused = [task for task in waiting if task.done()]
+        assert [cast("DeliveryError", task.exception()).kind for task in refused] == ["busy"] * 4
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+    assert (await steps_of(mailer, working))[-1] == "accepted"

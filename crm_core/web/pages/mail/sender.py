@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from email.message import EmailMessage
 
-from crm_core.errors import InternalError
+from crm_core.errors import CrmError, InternalError
 from crm_core.mail import DeliveryError, Email, FailureKind, MailBrand, MailServer, Step, mail_server, to_message
 from crm_core.model.domains import comparable_address
 from crm_core.server_log import ServerLog
@@ -62,7 +62,7 @@ class EmailSender:
         except DeliveryError as error:
             error.will_retry = error.may_retry and self._site.mailer.can_retry
             if error.will_retry:
-                self.send_later(self._try_again(server, message))
+                self.send_later(self._try_again(email, to, server, message))
             raise
 
     async def steps(self, email: Email, to: str) -> AsyncIterator[Step]:
@@ -75,9 +75,14 @@ class EmailSender:
             yield step
 
     def _message(self, email: Email, to: str) -> tuple[MailServer, EmailMessage]:
+        written = self.written(email, to)
+        self._throttle(to)
+        return written
+
+    def written(self, email: Email, to: str) -> tuple[MailServer, EmailMessage]:
+        """The email as a message, and its server. Raises DeliveryError if there is none."""
         if self.server is None:
             raise DeliveryError(self._lacks)
-        self._throttle(to)
         return self.server, to_message(email, self.brand, self.server, to=to, at=self._site.services.now())
 
     async def _delivering(self, server: MailServer, message: EmailMessage) -> AsyncIterator[Step]:
@@ -88,9 +93,14 @@ class EmailSender:
             self._log_failure(error)
             raise
 
-    async def _try_again(self, server: MailServer, message: EmailMessage) -> None:
+    async def _try_again(self, email: Email, to: str, server: MailServer, message: EmailMessage) -> None:
+        async def written() -> tuple[MailServer, EmailMessage]:
+            """The same message, or, if other settings were pushed meanwhile, one by these."""
+            sender = await loaded_sender_of(self._site, await self._site.services.views.of(self._tenant))
+            return (server, message) if sender.server == server else sender.written(email, to)
+
         try:
-            await self._site.mailer.try_again(server, message)
+            await self._site.mailer.try_again(written)
         except DeliveryError as error:
             self._log_failure(error)
             raise
@@ -107,8 +117,8 @@ class EmailSender:
     async def _without_errors(self, sending: Awaitable[None]) -> None:
         try:
             await sending
-        except DeliveryError:
-            return  # logged where it was raised; the response is sent already
+        except (DeliveryError, CrmError):
+            return  # logged where it was raised, or the tenant is gone; the response is sent already
 
     def _throttle(self, to: str) -> None:
         name, now = f"{self._tenant} {comparable_address(to)}", self._site.services.now().timestamp()

@@ -27,7 +27,7 @@ from crm_core.web.pages.records.timeline_entries import moment_of
 class Composer(msgspec.Struct, frozen=True, kw_only=True):
     """The form of a new dated record that refers to this one: its address, and the names of its fields.
 
-    ``once``: tells the page from others with the same form.
+    ``once``: is another on each page with the form.
     """
 
     action: str

@@ -55,7 +55,7 @@ _KEEPING: Final = (RecordError, LimitReached, SubscriptionSuspended, ServerError
 class EditView(msgspec.Struct, frozen=True, kw_only=True):
     """A form for its page. ``base``: the values that the user started from, as JSON; ``draft``: names what is typed.
 
-    ``notice``: what to know before one fills it. ``once``: tells the page from others with the same form.
+    ``notice``: what to know before one fills it. ``once``: is another on each page with the form.
     """
 
     module: str
