@@ -117,6 +117,22 @@ def test_a_stored_record_is_upgraded_to_the_present_schema() -> None:
     assert new.reindex(tuple(indexes)) is None
 
 
+class LongerTrip(msgspec.Struct, forbid_unknown_fields=True):
+    name: Line
+    miles: int | None = None
+    ship: Line | None = None
+
+
+def test_a_schema_version_alone_adds_new_members() -> None:
+    """A type that adds a member and raises its version shows the member in stored records, without an ``upgrade``."""
+    stamps = Stamps("2026-11-24T02:00:00.000Z", "2026-11-25T02:00:00.000Z", None, "token:t", "token:t", 3)
+    put = trips_of_before().put("1", Content("X-1", OldTrip("Bornholm", 100)), stamps)
+    members = {"RECORD": LongerTrip, "SORTABLE": ("miles",), "SCHEMA_VERSION": 2, "upgrade": RecordType.upgrade}
+    upgrade = Shape(type("Trips", (Trips,), members)(), "acme").reindex(tuple(put.indexes))
+    assert upgrade is not None
+    assert msgspec.json.decode(upgrade(put.body)[0]) == {**msgspec.json.decode(put.body), "ship": None}
+
+
 def test_a_record_that_cannot_be_upgraded_stays_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
     """It is logged once for its type, found by no filter, and tried again when the store is next opened."""
     stamps = Stamps("2026-11-24T02:00:00.000Z", "2026-11-25T02:00:00.000Z", None, "token:t", "token:t", 3)
