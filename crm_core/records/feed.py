@@ -14,7 +14,7 @@ from crm_core.model.change_log import RECORD_HEAD, ChangeEntry, RecordChange
 from crm_core.model.diff import Change
 from crm_core.plugin.storage import StorageBackend, StoredChange
 from crm_core.records.guarded_store import GuardedStore, RecordAccess
-from crm_core.records.shape import Shape, archive_of, collection_of
+from crm_core.records.shape import Shape
 from crm_core.workspace import Workspace, may, require
 from crm_core.workspace.cursors import Cursors
 
@@ -160,12 +160,8 @@ class ChangeFeed:
 
     async def _with_record(self, tenant: str, item: bytes) -> bytes:
         subject = _subject(item)
-        live, archived = collection_of(subject.type), archive_of(subject.type)
-        for collection in (live, archived, live):  # it may be restored between two reads
-            document = (await self._backend.get(tenant, collection, subject.id)).document
-            if document is not None:
-                return b'%b,"record":%b}' % (item[:-1], document.body)
-        return item[:-1] + b',"record":null}'
+        document = (await self._store.record(tenant, subject.type, subject.id)).document
+        return b'%b,"record":%b}' % (item[:-1], b"null" if document is None else document.body)
 
     async def history(self, access: RecordAccess, id: str, limit: int, cursor: str | None = None) -> RecordHistory:  # noqa: A002 -- the wire's word
         """The retained entries of a record, newest first. Raises AccessError, NotFound, InvalidCursor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -31,7 +32,7 @@ from crm_core.plugin.storage import (
     Unit,
 )
 from crm_core.records.idempotency import ClaimTaken, IdempotentRequest, WriteResult, claim_of
-from crm_core.records.shape import EXTERNAL_ID, Content, Shape, collection_of
+from crm_core.records.shape import EXTERNAL_ID, Content, Shape, archive_of, collection_of
 from crm_core.workspace import Views, Workspace, may, require
 
 ATTEMPTS = 100  # of a unit that conflicts: each conflict means that another one got through
@@ -79,11 +80,18 @@ class GuardedStore:
 
     async def read(self, access: RecordAccess, id_: str) -> Read:
         """A record, archived or not."""
-        shape, read = access.shape, Read(None, 0)
-        for collection in (shape.collection, shape.archive, shape.collection):  # it may be restored between two reads
-            read = await self.backend.get(access.tenant, collection, id_)
-            if read.document is not None:
-                break
+        return await self.record(access.tenant, access.shape.name, id_)
+
+    async def record(self, tenant: str, record_type: str, id_: str) -> Read:
+        """A record of a type, archived or not."""
+        live, archive = collection_of(record_type), archive_of(record_type)
+        read = await self.backend.get(tenant, live, id_)
+        if read.document is None:
+            # Both at one moment: between two reads it may be archived or restored, also several times.
+            archived, read = await asyncio.gather(
+                self.backend.get(tenant, archive, id_), self.backend.get(tenant, live, id_)
+            )
+            read = read if archived.document is None else archived
         return read
 
     async def find(self, access: RecordAccess, external_id: str) -> Read:

@@ -45,7 +45,7 @@ class Records:
         ids: Ids,
     ) -> None:
         self._backend = backend
-        store = GuardedStore(backend, views, now)
+        self._store = store = GuardedStore(backend, views, now)
         idempotency = Idempotency(backend, lambda: int(now().timestamp()))
         self.shapes = shapes_of(registry)
         self.reads = RecordReads(store, cursors)
@@ -82,9 +82,7 @@ class Records:
 
     async def name_of(self, tenant: str, record_type: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
         """The name of a record, None if there is none; the right to view it is for the caller to check."""
-        document = (await self._backend.get(tenant, collection_of(record_type), id)).document
-        if document is None:
-            document = (await self._backend.get(tenant, archive_of(record_type), id)).document
+        document = (await self._store.record(tenant, record_type, id)).document
         return None if document is None else str(msgspec.json.decode(document.body)["name"])
 
 
