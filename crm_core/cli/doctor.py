@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from crm_core.cli.config import problems_of
+from crm_core.cli.config_folder import read_roster, registry_of
+from crm_core.cli.keys import without_active_key
 from crm_core.cli.output import show_progress
 from crm_core.cli.running import config_option, json_option, print_json, stream
 from crm_core.errors import CrmError, SetupError
@@ -29,6 +32,7 @@ def command(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noq
     server would: a damaged file is moved aside, never deleted, and the tenant accepts no writes until you decide.
     """
     problems = [*problems_of(config), *_open_to_others(config)]
+    problems += [] if problems else _without_active_key(config, names)
     report: dict[str, Any] = {"config": problems, "tenants": {}}
     wrong = len(problems)
     if not as_json:
@@ -66,6 +70,11 @@ def _show_remedy(tenant: str, mode: str) -> None:
     if mode == "quarantined":
         restore = f"move its folder away, then crm tenant restore {tenant} FILE"
         click.echo(f"{tenant}: accepts no writes; {restore}, or accept the rest (docs/storage.md explains how)")
+
+
+def _without_active_key(config: Path, names: tuple[str, ...]) -> list[str]:
+    roster = read_roster(config / "keys.yaml", registry_of(config))
+    return without_active_key(roster, datetime.now(UTC), names)
 
 
 def _open_to_others(config: Path) -> list[str]:

@@ -97,10 +97,11 @@ def _row(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
 def _line(row: dict[str, Any]) -> str:
     parts = [row["tenant"], f"version {row['key_version']}", row["state"]]
     for member, word in (("not_before", "from"), ("not_after", "until")):
-        if row[member]:
+        if row[member] and row["state"] != "revoked":
             parts.append(f"{word} {row[member]}")
     if row["uses"] is not None:
-        parts.append(f"used {row['uses']} times, last {row['last_used_at']}" if row["uses"] else "not used yet")
+        times = "once" if row["uses"] == 1 else f"{row['uses']} times"
+        parts.append(f"used {times}, last {row['last_used_at']}" if row["uses"] else "not used yet")
     word = "secret" if row["kind"] == "secret" else "public key"
     parts.append(row["fingerprint"] or f"its {word} cannot be read here")
     if word != "secret":

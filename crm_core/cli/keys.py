@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -206,11 +206,7 @@ def check(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes 
     roster = read_roster(path, registry)
     now = datetime.now(UTC)
     warnings = [*_warnings(roster, path, now), *_without_entry(config, roster)]
-    problems = [
-        f"{name} has no active key and accepts no pushes; crm keys rotate {name} creates one"
-        for name, entry in sorted(roster.tenants.items())
-        if entry.enabled and not entry.active(now)
-    ]
+    problems = without_active_key(roster, now)
     tenants, keys = len(roster.tenants), sum(len(entry.keys) for entry in roster.tenants.values())
     if as_json:
         print_json({"tenants": tenants, "keys": keys, "warnings": warnings, "problems": problems})
@@ -222,10 +218,19 @@ def check(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes 
         click.echo(f"{path}: {tenants} tenants, {keys} keys")
 
 
+def without_active_key(roster: Roster, now: datetime, names: Collection[str] = ()) -> list[str]:
+    """A line for each tenant, of ``names`` if there are any, that should accept pushes and has no key for them."""
+    return [
+        f"{name} has no active key and accepts no pushes; crm keys rotate {name} creates one"
+        for name, entry in sorted(roster.tenants.items())
+        if entry.enabled and not entry.active(now) and (name in names or not names)
+    ]
+
+
 def _warnings(roster: Roster, path: Path, now: datetime) -> Iterator[str]:
     """Warnings: permissions, and keys that end soon."""
     if path.stat().st_mode & 0o007:
-        yield f"{path} can be read by other users of this machine; chmod o= {path}"
+        yield f"{path} can be read by other users of this machine; chmod 0600 {path}"
     for name, entry in sorted(roster.tenants.items()):
         active = entry.active(now)
         if len(active) == 1 and active[0].not_after is not None and active[0].not_after < now + _SOON:

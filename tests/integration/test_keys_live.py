@@ -86,8 +86,9 @@ def test_the_use_of_each_key_is_listed(box: Box) -> None:
     box.roster["northwind"]["keys"].append(roster_key(version=3))
     box.write_roster()
     edited(box, k3="active")
-    for title in ("A", "B"):
-        box.applied("branding", {"title": title})
+    box.applied("branding", {"title": "A"})
+    assert "used once, last " in box.crm("keys", "list")
+    box.applied("branding", {"title": "B"})
     new, old = json.loads(box.crm("keys", "list", "northwind", "--json"))
     assert (new["key_version"], new["uses"], new["last_used_at"]) == (3, 0, None)
     assert (old["key_version"], old["uses"]) == (2, 2)

@@ -246,7 +246,7 @@ def test_check_names_what_ends_soon_and_who_is_left_without(config: Path, crm: C
     checked = crm("keys", "check")
     assert checked.code == 0
     assert "its only active key, version 1, ends" in checked.err
-    assert "can be read by other users of this machine; chmod o=" in checked.err
+    assert "can be read by other users of this machine; chmod 0600" in checked.err
     (config / "keys.yaml").chmod(0o600)
     write(config, key(1, revoked="true"))
     checked = crm("keys", "check")
@@ -255,6 +255,15 @@ def test_check_names_what_ends_soon_and_who_is_left_without(config: Path, crm: C
     write(config, key(1) + key(1))
     checked = crm("keys", "check")
     assert (checked.code, "version 1 is used in line" in checked.err) == (1, True)
+
+
+def test_the_list_gives_a_revoked_key_no_end(config: Path, crm: Crm) -> None:
+    """A key that ended by its revocation is not listed with the end that a rotation had given it."""
+    assert crm("keys", "rotate", "northwind").code == 0
+    assert crm("keys", "revoke", "northwind", "2").code == 0
+    (revoked,) = [line for line in crm("keys", "list", "northwind").out.splitlines() if "version 2" in line]
+    assert "revoked" in revoked
+    assert "until" not in revoked
 
 
 @pytest.mark.parametrize("flow", [False, True], ids=["block", "flow"])
