@@ -110,6 +110,23 @@ def test_an_export_that_is_imported_again_changes_no_value(box: Box, grace: Visi
         box.applied("workspace", {})
 
 
+def test_an_export_of_another_crm_finds_its_fields(grace: Visitor) -> None:
+    """The usual heads of other programs are known, and the columns of first and last name are the name together."""
+    text = "Record ID,First Name,Last Name,Phone Number,Company name,Contact owner,Zip,Lead Status\n"
+    text += '501,Mia,"van der Berg",+49 40 1,Berg AG,Alan Turing,20095,NEW\n502,Kim,,,,,,\n'
+    page = html.unescape(grace.upload("/customers/import", text).text)
+    fields = ["external_id", "name", "name", "phone", "company", "owner", "address.postal_code", ""]
+    assert chosen(page) == fields
+    assert "2 customers would be created, 0 updated." in page
+    page = grace.upload("/customers/import/run", text, {"field": fields, "key": "external_id"}).text
+    assert "2 customers created, 0 updated." in page
+    assert "Mia van der Berg" in grace.get("/customers?q=berg")
+    whole = grace.upload("/customers/import", "Full Name,First Name\nKim Lee,Kim\n").text
+    assert chosen(whole) == ["name", ""]
+    twice = grace.upload("/customers/import", text, {"field": ["phone", "phone", *fields[2:]]})
+    assert twice.status_code == 422
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -25,6 +25,23 @@ EXTERNAL_ID: Final = "external_id"
 _MOST_COLUMNS: Final = 100
 _SEPARATORS: Final = ",;\t"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+_PARTS_OF_NAME: Final = ("firstname", "middlename", "lastname", "vorname", "nachname")
+_ALSO_CALLED: Final[Mapping[str, tuple[str, ...]]] = {
+    EXTERNAL_ID: ("recordid", "customernumber", "kundennummer", "kundennr"),
+    "name": ("fullname", "dealname"),
+    "email": ("emailaddress", "emailadresse"),
+    "phone": ("phonenumber", "telephone", "telefonnummer"),
+    "company": ("companyname", "organization", "unternehmen"),
+    "owner": ("contactowner", "companyowner", "dealowner"),
+    "stage": ("dealstage",),
+    "closes_on": ("closedate",),
+    "due_on": ("duedate",),
+    "address.line1": ("streetaddress", "street", "strasse"),
+    "address.postal_code": ("zip", "zipcode", "postcode", "plz"),
+    "address.region": ("state", "stateregion", "bundesland"),
+    "address.country": ("countryregion",),
+}
+"""Heads in the exports of spreadsheets and other CRMs that are neither the name nor the label of their field."""
 
 
 class ImportFile(msgspec.Struct, frozen=True):
@@ -90,16 +107,28 @@ def fields_of(record_type: RecordType) -> Mapping[str, str]:
 
 
 def matched(file: ImportFile, record_type: RecordType) -> tuple[str, ...]:
-    """The field of each column, by its name or label; empty for a column that is left out."""
+    """The field of each column, by its name, its label or a usual name; empty for a column that is left out."""
     known: dict[str, str] = {}
-    for name, label in fields_of(record_type).items():
+    fields = fields_of(record_type)
+    for name, label in fields.items():
         for text in (name, label, label.rpartition(": ")[2]):
             known.setdefault(_compared(text), name)
+    for name in fields:
+        for text in _ALSO_CALLED.get(name, ()):
+            known.setdefault(text, name)
     found: list[str] = []
     for head in file.heads:
         name = known.get(_compared(head), "")
         found.append("" if name in found else name)
+    if "name" in fields and "name" not in found:
+        return tuple("name" if _compared(head) in _PARTS_OF_NAME else found[at] for at, head in enumerate(file.heads))
     return tuple(found)
+
+
+def may_be_joined(field: str, record_type: RecordType) -> bool:
+    """Whether several columns may be this field, as first and last name are one name: a plain text."""
+    member = dict(leaves(record_type)).get(field)
+    return member is not None and member.kind == "text" and member.reference is None and not member.is_person
 
 
 def _compared(text: str) -> str:

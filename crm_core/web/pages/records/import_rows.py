@@ -84,8 +84,11 @@ class RowImport:
             yield [_result(row, results.get(row.line)) for row in rows]
 
     async def _row(self, line: int, cells: Sequence[str]) -> _Row:
-        found = zip(self._fields, cells, strict=True)
-        texts = {field: self._text_in(field, cell) for field, cell in found if field and cell.strip()}
+        texts = dict[str, str]()
+        for field, cell in zip(self._fields, cells, strict=True):
+            if field and cell.strip():
+                text = self._text_in(field, cell)  # first and last name are two columns and one field
+                texts[field] = f"{texts[field]} {text}" if field in texts else text
         name = texts.get("name", "")
         form = RecordForm(type=self._type, formats=self._context.formats, values=dict.fromkeys(self._members, ""))
         values, findings = dict[str, str](), list[Finding]()

@@ -27,6 +27,7 @@ from crm_core.web.pages.records.import_file import (
     fields_of,
     keys_of,
     matched,
+    may_be_joined,
     parsed,
 )
 from crm_core.web.pages.records.import_rows import RowImport, RowResult
@@ -144,7 +145,8 @@ async def _sent(record_type: RecordType) -> Sent:
     fields = tuple(chosen) if len(chosen) == len(file.heads) else matched(file, record_type)
     if not any(fields):
         raise InvalidRecord(gettext("No column has the name of a field. Its first line must name the columns."))
-    if len({field for field in fields if field}) < len([field for field in fields if field]):
+    several = [field for field, columns in Counter(fields).items() if field and columns > 1]
+    if not all(may_be_joined(field, record_type) for field in several):
         raise InvalidRecord(gettext("Two columns are the same field. Choose another field for one of them."))
     keys = [option.value for option in keys_of(record_type)]
     key = form["key"] if form.get("key") in keys else next((one for one in keys if one in fields), "")
