@@ -27,11 +27,11 @@ def with_users(box: Box) -> Box:
 class Visitor:
     """A signed-in browser without a browser."""
 
-    def __init__(self, box: Box, role: str) -> None:
+    def __init__(self, box: Box, role: str, email: str = "") -> None:
         self.origin = str(box.client.base_url).rstrip("/")
         self.root = f"/i/eu1/t/{TENANT}"
         self.client = httpx.Client(base_url=self.origin, follow_redirects=True, verify=PLAIN)
-        self.email = f"{role}@engines.example"
+        self.email = email or f"{role}@engines.example"
         self.post("/login", "/login", email=self.email, password=PASSWORD)
 
     def get(self, path: str, expected: int = 200) -> str:

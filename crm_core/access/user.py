@@ -14,7 +14,7 @@ from crm_core.model.caller import Caller
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.domains import comparable_address
 from crm_core.model.fields import step
-from crm_core.model.folded_text import composed
+from crm_core.model.folded_text import composed, is_visible, one_line
 from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.model.stored_values import convert_changed
 from crm_core.model.text_types import Email, Line
@@ -201,7 +201,15 @@ def read_input(
     if isinstance(data, dict):
         ill_formed = {finding.pointer for finding in errors}
         errors += [error for error in _semantic_errors(data, before, catalog, roles) if error.pointer not in ill_formed]
-    return (None if errors else converted), errors
+    if errors or converted is None:
+        return None, errors
+    return msgspec.structs.replace(converted, name=_shown_name(converted.name)), errors
+
+
+def _shown_name(name: str | None) -> str | None:
+    """The name as records have theirs; one that shows nothing is none, and pages show the email address."""
+    text = one_line(name or "")
+    return text if is_visible(text) else None
 
 
 def _read_only(finding: Finding) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from crm_core.access.user import User, read_input
 
@@ -32,6 +33,17 @@ def test_findings_say_what_is_expected(access: Any) -> None:
         "/password": ("invalid_value", "The password must not be the email address."),
         "/id": ("read_only", "The server sets `id`. Leave it out."),
     }
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"), [(" ", None), ("\u200b", None), ("\u2800", None), (" Ada\u00a0", "Ada"), ("@ada", "@ada")]
+)
+def test_a_name_that_shows_nothing_is_none(access: Any, sent: str, name: str | None) -> None:
+    """Pages filter records by the user's name, and show the email address of a user who has none."""
+    data = {"email": "ada@example.com", "role": "agent", "name": sent}
+    wanted, _ = read_input(data, None, access.files.catalog, access.files.roles)
+    assert wanted is not None
+    assert wanted.name == name
 
 
 async def test_values_that_stay_are_not_checked_again(access: Any) -> None:

@@ -65,7 +65,7 @@ class DashboardView(msgspec.Struct, frozen=True, kw_only=True):
 async def dashboard(context: PageContext) -> Response:
     """The first page after signing in."""
     types, turn = list(_visible(context)), Turn()
-    name = context.caller.name.split("@")[0].split()[0]
+    name = (context.caller.name.partition("@")[0].split() or [context.caller.name])[0]
     tasks = tuple(
         [await MyTasks(context, one, members).view() for one in types if (members := task_members(one)) is not None]
     )
