@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from crm_core.language import gettext, ngettext, noun
+from crm_core.model.folded_text import caseless
 from crm_core.model.turns import chosen_in_turns, in_turns
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.figures.charts import LegendEntry, Table
@@ -35,6 +36,7 @@ async def activity_report(context: PageContext, types: Iterable[RecordType], cho
     if not kinds:
         return None
     title, sub = gettext("Activity by person"), gettext("In the period: {kinds}", kinds=", ".join(kinds))
+    counts = _by_person(counts)
     if not counts:
         return Report(
             name="activity",
@@ -117,9 +119,19 @@ def _bounds(context: PageContext, chosen: ReportFilter) -> tuple[str, str]:
     return start_of(chosen.months[0]), start_of(month_after(chosen.months[-1]))
 
 
-def _count(counts: Counts, owner: str | None, kind: str) -> None:
+def _count(counts: Counts, owner: str | None, kind: str, count: int = 1) -> None:
     mine = counts.setdefault(owner or "", {})
-    mine[kind] = mine.get(kind, 0) + 1
+    mine[kind] = mine.get(kind, 0) + count
+
+
+def _by_person(counts: Counts) -> Counts:
+    """The numbers of each person once: other systems and imports write the same address in capitals, too."""
+    first: dict[str, str] = {}
+    merged: Counts = {}
+    for owner, kinds in counts.items():
+        for kind, count in kinds.items():
+            _count(merged, first.setdefault(caseless(owner), owner), kind, count)
+    return merged
 
 
 async def _named(context: PageContext, emails: Iterable[str]) -> Mapping[str, str]:
@@ -131,11 +143,12 @@ async def overdue_report(context: PageContext, one: RecordType, chosen: ReportFi
     assert one.DUE is not None
     of_type, today = TypeRows(context, one), context.formats.now.date()
     day, done, owner = map(of_type.value, (one.DUE.day, one.DUE.done, one.OWNER))
-    found: dict[str, list[str]] = {}
+    counts: Counts = {}  # by day
     async for some in in_turns(await rows_in(context, one, chosen)):
         for row in some:
             if not done(row) and (day(row) or "9") < today.isoformat():
-                found.setdefault(owner(row) or "", []).append(day(row))
+                _count(counts, owner(row), day(row))
+    found = _by_person(counts)
     records = noun(context.title_of(one))
     name, title = f"{one.NAME}-overdue", gettext("Overdue {records} by person", records=records)
     sub = gettext("As of today; the period does not apply")
@@ -143,7 +156,10 @@ async def overdue_report(context: PageContext, one: RecordType, chosen: ReportFi
         return Report(name=name, title=title, sub=sub, empty=gettext("Nothing is overdue."))
     names, number = await _named(context, found), context.formats.number
     rows = sorted(
-        ((names[email], len(days), (today - date.fromisoformat(min(days))).days) for email, days in found.items()),
+        (
+            (names[email], sum(days.values()), (today - date.fromisoformat(min(days))).days)
+            for email, days in found.items()
+        ),
         key=lambda row: (-row[1], row[0]),
     )
     most = rows[0][1]
