@@ -118,6 +118,7 @@ def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         },
         errors=(
             *WRITE_ERRORS,
+            errors.NotFound,  # a repeat of the request that created an erased record
             errors.RecordArchived,
             errors.ExternalIdTaken,
             *_unique_errors(shape),

@@ -63,6 +63,9 @@ async def test_no_byte_of_an_erased_record_is_left(live: Instance, eraser: httpx
     ):
         answer = await eraser.request(method, path, json=body, headers={"Idempotency-Key": key})
         problem(answer, 404, "not_found")
+    paths = (await eraser.get(f"{live.url}/openapi.json")).json()["paths"]
+    create = paths["/i/{instance}/t/{tenant}/api/v1/customers"]["post"]["responses"]
+    assert "not_found" in create["404"]["x-codes"]
     assert (await eraser.get("customers")).json()["items"] == []
     await live.services.backend.fold("northwind")
     assert traces(folder) == set()
