@@ -10,7 +10,6 @@ from typing import Any, Final
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from crm_core.errors import CrmError, HeadTooLarge, MalformedRequest, RequestTimeout
@@ -18,6 +17,7 @@ from crm_core.server import head
 from crm_core.server.cycle import Cycle, Outlet
 from crm_core.server.limits import ConnectionLimit, Deadlines
 from crm_core.server.problem import raw_response
+from crm_core.server.unread import Unread
 
 _LINGER_BYTES: Final = 256 * 1024
 _PARSE_BYTES: Final = 8 * 1024  # some 100 short requests
@@ -29,7 +29,7 @@ class _Phase(Enum):
     BODY = "in a body"
 
 
-class ServerConnection(HttpToolsProtocol):
+class ServerConnection(Unread):
     """uvicorn's protocol, with a problem as the response to a refused or late request, after which it closes.
 
     A timer runs only for a message that did not arrive in one piece, so most requests need none.
@@ -47,15 +47,14 @@ class ServerConnection(HttpToolsProtocol):
         instance: str | None,
     ) -> None:
         super().__init__(config, server_state, app_state, asyncio.get_running_loop())
-        self._deadlines = deadlines
+        self._deadlines, self.unread_seconds = deadlines, deadlines.unread
         self._limit = limit
         self._new_request_id = new_request_id
         self._instance = instance
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
         self._progress = 0  # completed heads and messages: bytes between two of them belong to one head or body
-        self._raw = 0
-        self._body = 0
+        self._raw = self._body = 0
         self._rest = b""  # pipelined requests that are not parsed yet
         self._refusal: CrmError | None = None
         self._upgrading = False
@@ -284,6 +283,7 @@ class ServerConnection(HttpToolsProtocol):
         self._ended = True
         self._disarm()
         self._unset_keepalive_if_required()
+        self.await_reader()
         if self._phase is _Phase.IDLE and not linger:
             self.transport.close()
             return

@@ -19,12 +19,16 @@ _log: Final = ServerLog("crm.server")
 
 
 class Deadlines(msgspec.Struct, frozen=True):
-    """Seconds that a client has: for a head, for a body, between requests, and to read the last response."""
+    """Seconds that a client has: for a head, for a body, between requests, and to read the last response.
+
+    ``unread``: for how long it may read nothing although a part of its response waits.
+    """
 
     head: float = 10.0
     body: float = 30.0
     idle: float = 75.0
     linger: float = 1.0
+    unread: float = 60.0
 
 
 class Connection(Protocol):

@@ -14,6 +14,7 @@ from crm_core.server.limits import Deadlines
 from crm_core.server.serve import serve
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
+LARGE = bytes(12 * 1024 * 1024)  # more than the system buffers
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -31,6 +32,9 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
             break
     if scope["path"] == "/broken":
         raise RuntimeError("secret")
+    if scope["path"] == "/large":
+        await answer(send, 200, LARGE)
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(0.3)
     members = {
@@ -347,3 +351,25 @@ async def test_an_old_client_gets_no_chunks() -> None:
         assert (await server.talk(b"HEAD / HTTP/1.0\r\n\r\n")).endswith(b"\r\n\r\n")
         new = await server.talk(HEAD + b"Connection: close\r\n\r\n")
         assert new.endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("ends", [b"", b"Connection: close\r\n"])
+async def test_a_client_that_reads_nothing_is_cut_off(ends: bytes) -> None:
+    """Its connection and its response are gone after the deadline; one that reads slowly gets all of it."""
+    asking = b"GET /large HTTP/1.1\r\nHost: a\r\n" + ends + b"\r\n"
+    async with started(deadlines=Deadlines(unread=1.0)) as server:
+        slow, writer = await server.open()
+        writer.write(asking)
+        await slow.readuntil(b"\r\n\r\n")
+        received = 0
+        while received < len(LARGE):
+            received += len(await slow.read(400_000))
+            await asyncio.sleep(0.02)
+        idle, other = await server.open()
+        other.write(asking)
+        await idle.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(2.5)
+        async with asyncio.timeout(5):
+            assert len(await idle.read()) < len(LARGE)
+    for each in (writer, other):
+        each.close()
