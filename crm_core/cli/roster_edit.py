@@ -94,7 +94,7 @@ def edit_roster(
     All edits of one ``change`` take effect together. ``check`` gets the path of the new roster before it replaces the
     old one; if it raises, nothing has changed. Raises SetupError.
     """
-    target = path.resolve()  # a link stays a link
+    target = Path(os.path.realpath(path))  # a link stays a link
     with _locked(target.parent):
         try:
             text = read_text(target, may_be_empty=True)

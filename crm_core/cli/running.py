@@ -26,6 +26,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 _NO_TENANT = "Unknown tenant; crm tenant list shows the tenants."
 
 
+def _reachable(_ctx: click.Context, _option: click.Parameter, folder: Path) -> Path:
+    """Refuse a folder that this user may not look for; a missing one is an error of its files."""
+    try:
+        os.stat(folder)  # noqa: PTH116 -- as the files in it are found
+    except PermissionError:
+        raise click.BadParameter(f"{folder} cannot be reached by this user; run crm as the server's user") from None
+    except OSError:
+        pass
+    return folder
+
+
 def config_option(command: F) -> F:
     """``--config DIR``, as the argument ``config``."""
     return click.option(
@@ -34,6 +45,7 @@ def config_option(command: F) -> F:
         type=click.Path(path_type=Path, file_okay=False),
         default=Path("config"),
         envvar="CRM_CONFIG",
+        callback=_reachable,
         show_default=True,
         help="The config folder (or CRM_CONFIG).",
     )(command)

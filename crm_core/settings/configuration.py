@@ -67,12 +67,12 @@ class Configuration:
 
     def poll(self, *, force: bool = False) -> bool:
         """Load what was edited. True if anything took effect."""
-        # The catalog first: roles are read against it, and an edit of it may let refused roles load.
+        # The catalog first: roles are read against it. Its edit may also leave roles with which no server would start.
         catalog = self._catalog.poll(force=force)
         changed = [
             catalog,
             self._roster.poll(force=force),
-            self._roles.poll(force=force or (catalog and self._roles.error is not None)),
+            self._roles.poll(force=force or catalog),
         ]
         if any(changed):
             self.generation += 1

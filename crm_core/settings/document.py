@@ -75,8 +75,11 @@ def open_nonblocking(path: str, flags: int) -> int:
 
 
 def is_there(path: Path) -> bool:
-    """Whether an optional file exists, also with the ending .yml, which ``read_text`` refuses."""
-    return path.exists() or _other_ending(path).exists()
+    """Whether an optional file exists, as a link that leads nowhere too, or with the ending .yml.
+
+    ``read_text`` refuses these two.
+    """
+    return os.path.lexists(path) or os.path.lexists(_other_ending(path))
 
 
 def _other_ending(path: Path) -> Path:
@@ -89,8 +92,8 @@ def read_text(path: Path, *, may_be_empty: bool = False) -> str:
     A file of the same name with the ending ``.yml`` is refused too, since its edits would have no effect.
     """
     start, other = Place(path.name, 1, 1), _other_ending(path)
-    if other != path and other.exists():
-        fix = "remove one of the two" if path.exists() else f"rename it to {path.name}"
+    if other != path and os.path.lexists(other):
+        fix = "remove one of the two" if os.path.lexists(path) else f"rename it to {path.name}"
         raise Wrong.at(Place(other.name, 1, 1), f"this file is not read, only {path.name} is; {fix}")
     try:
         with open(path, "rb", opener=open_nonblocking) as file:

@@ -28,6 +28,7 @@ class Watched(Generic[T]):
         self._load = load
         self._now = now
         self._mark = _mark(path)  # before reading, so that an edit while reading shows in the next poll
+        self._was_there = self._mark is not None
         self.value = load()
         self.loaded_at = now()
         self.error: str | None = None
@@ -37,18 +38,30 @@ class Watched(Generic[T]):
         mark = _mark(self.path)
         if mark == self._mark and not force:
             return False
-        vanished = mark is None and self._mark is not None
         self._mark = mark
-        if vanished:
-            self.error = f"{self.path.name}:1:1: the file is gone; put it back, its last state stays in effect"
-            return False
         try:
+            self._refuse_gone()
             value = self._load()
+            self._refuse_gone()  # while it was read: an optional file would count as left out
         except SetupError as error:
             self.error = str(error)
             return False
         self.value, self.loaded_at, self.error = value, self._now(), None
+        self._was_there = mark is not None
         return True
+
+    def _refuse_gone(self) -> None:
+        if not self._was_there:
+            return
+        try:
+            os.stat(self.path)  # noqa: PTH116 -- as in _mark
+        except OSError as error:
+            fix = (
+                "is gone; put it back"
+                if isinstance(error, FileNotFoundError)
+                else f"is out of reach ({error.strerror})"
+            )
+            raise SetupError([f"{self.path.name}:1:1: the file {fix}, its last state stays in effect"]) from None
 
 
 def _mark(path: Path) -> _Mark:

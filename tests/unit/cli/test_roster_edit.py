@@ -62,6 +62,14 @@ def roster(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_link_in_a_circle_is_reported(tmp_path: Path) -> None:
+    """It cannot be read, which the error says."""
+    path = tmp_path / "keys.yaml"
+    path.symlink_to(path)
+    with pytest.raises(SetupError, match=r"keys\.yaml:1:1: the file cannot be read \(Too many levels"):
+        add_tenants(path, {})
+
+
 def test_files_of_killed_edits_are_removed(roster: Path) -> None:
     """The next edit removes the new files that killed ones left, which contain keys, and no other file."""
     left, other = roster.with_name(".keys.yaml.a1b2_c3d"), roster.with_name(".keys.yaml.swp")

@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from contract.box import TENANT, Box
+from crm_core.cli.main import crm
 from crm_core.cli.running import boundary
 from crm_core.errors import CrmError, Finding, InvalidRecord, SetupError, StorageFull, StorageUnavailable, UnknownTenant
+from reach import out_of_reach
 
 
 @pytest.mark.parametrize(
@@ -88,3 +91,13 @@ def test_words_that_are_not_utf_8_are_refused(tmp_path: Path, served: bool) -> N
         said = box.crm(*words, *rest, code=1, stdin="correct horse battery")
         assert said == "a word or the input of this command is not UTF-8; write it in UTF-8\n"
     assert box.stop() == 0
+
+
+@pytest.mark.parametrize("words", [["config", "check"], ["serve"], ["keys", "check"], ["manager"], ["plugins"]])
+def test_a_config_folder_of_another_user_is_named(tmp_path: Path, words: list[str]) -> None:
+    """A command that someone else runs, in whose folder it may not look, says so and who may."""
+    config = tmp_path / "config"
+    with out_of_reach(tmp_path):
+        done = CliRunner().invoke(crm, [*words, "--config", str(config)])
+    assert done.exit_code == 2
+    assert f"{config} cannot be reached by this user; run crm as the server's user" in done.output

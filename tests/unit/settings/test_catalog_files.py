@@ -50,6 +50,18 @@ def test_another_ending_is_refused(tmp_path: Path, both: bool) -> None:
         assert problem == f"{name}.yml:1:1: this file is not read, only {name}.yaml is; {fix}"
 
 
+@pytest.mark.parametrize(
+    ("target", "reason"), [("nowhere", "is not there"), ("modules.yaml", "cannot be read (Too many levels of symbolic")]
+)
+def test_a_link_that_leads_nowhere_is_no_missing_file(tmp_path: Path, target: str, reason: str) -> None:
+    """As where the configuration is not mounted: the built-in catalog would allow what the file forbids."""
+    (tmp_path / "modules.yaml").symlink_to(target)
+    with pytest.raises(SetupError) as refused:
+        load_catalog(tmp_path / "modules.yaml", record_types=())
+    assert str(refused.value).startswith("modules.yaml:1:1: the file ")
+    assert reason in str(refused.value)
+
+
 def test_the_built_in_catalog(tmp_path: Path) -> None:
     """Without a file the documented catalog, plan and policy apply."""
     catalog = load_catalog(tmp_path / "modules.yaml", record_types=())

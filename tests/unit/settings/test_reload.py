@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from crm_core.errors import SetupError
-from crm_core.settings import check, example, load_instance
+from crm_core.settings import Watched, check, example, load_instance
 from crm_core.settings.configuration import Configuration
 from crm_core.settings.examples import FOLDER, OF_INSTANCE
 from crm_core.settings.installation import Installation
+from reach import out_of_reach
 
 ENVIRON = {"CRM_SECRET_KEY": "s" * 32, "K": "k" * 32}
 GOOD = "tenants: {northwind: {keys: [{version: 1, secret: env:K}]}}\n"
@@ -103,6 +104,64 @@ def test_a_file_that_vanishes(configure: Any, tmp_path: Path) -> None:
     assert configuration.roster_error is None
 
 
+@pytest.mark.parametrize("name", ["keys.yaml", "modules.yaml", "roles.yaml"])
+def test_a_reload_without_a_file(configure: Any, tmp_path: Path, name: str) -> None:
+    """However often everything is loaded, a file that is gone is not taken for one that was left out."""
+    (tmp_path / "modules.yaml").write_text("sync_policy: {blocked_modules: [deals]}")
+    configuration = configure()
+    (tmp_path / name).rename(tmp_path / "aside")
+    for _ in range(3):
+        configuration.poll(force=True)
+        (problem,) = configuration.errors()
+        assert problem == f"{name}:1:1: the file is gone; put it back, its last state stays in effect"
+        assert configuration.catalog.blocked == {"deals", "website", "landing_pages"}
+    (tmp_path / "aside").rename(tmp_path / name)
+    assert configuration.poll()
+    assert configuration.errors() == ()
+
+
+def test_a_file_that_vanishes_while_it_is_read(tmp_path: Path, clock: Any) -> None:
+    """An optional file that was there when a reload began, and no longer when it was read, is gone."""
+    path = tmp_path / "modules.yaml"
+    path.write_text("one")
+
+    def load() -> str:
+        if path.exists() and path.read_text() == "two":
+            path.unlink()
+        return path.read_text() if path.exists() else "left out"
+
+    watched = Watched(path, load, clock)
+    path.write_text("two")
+    assert not watched.poll()
+    assert not watched.poll()
+    assert (watched.value, "gone" in str(watched.error)) == ("one", True)
+    path.write_text("three")
+    assert watched.poll()
+    assert (watched.value, watched.error) == ("three", None)
+
+
+async def test_a_folder_out_of_reach_ends_no_reload(configure: Any, tmp_path: Path) -> None:
+    """A reload while the folder cannot be searched changes nothing, and the next edit takes effect."""
+    configuration = configure()
+    stop, reported = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(configuration.run(stop, changed=reported.set, seconds=0.01))
+    with out_of_reach(tmp_path):
+        configuration.hurry()
+        await asyncio.wait_for(reported.wait(), 5)
+        configuration.hurry()
+        await asyncio.sleep(0.1)
+        assert configuration.roster_error is not None
+        assert "the file is out of reach (Permission denied)" in configuration.roster_error
+    (tmp_path / "keys.yaml").write_text(GOOD)
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if "northwind" in configuration.roster.tenants:
+            break
+    assert configuration.errors() == ()
+    stop.set()
+    await asyncio.wait_for(running, 5)
+
+
 def test_a_swapped_link(configure: Any, tmp_path: Path) -> None:
     """A folder swapped by its link, as container platforms do, counts as an edit."""
     for name, text in (("one", GOOD), ("two", "tenants: {contoso: {}}\n")):
@@ -127,6 +186,11 @@ def test_modules_and_roles_reload(configure: Any, tmp_path: Path) -> None:
     assert configuration.poll()
     assert configuration.errors() == ()
     assert "surveys" in configuration.catalog.modules
+    assert "surveyor" in configuration.roles
+    (tmp_path / "modules.yaml").write_text("modules: {}")
+    assert configuration.poll()
+    (problem,) = configuration.errors()  # with which the next start would fail
+    assert problem.startswith("roles.yaml:1:28: `surveys` is not a known module")
     assert "surveyor" in configuration.roles
 
 
