@@ -12,12 +12,14 @@ from crm_core.manager.client import ClientDisconnected, Downstream
 from crm_core.manager.relay import Relay, RelayedRequest
 from crm_core.manager.responses import send_json, send_problem
 from crm_core.manager.roster import InstanceRoster
+from crm_core.manager.routes import Instance
 from crm_core.manager.upstream import log
 from crm_core.server.asgi import Receive, Scope, Send
 from crm_core.server.paths import refused
 from crm_core.server.source import UNIX, is_operator, peer_of, scheme_of, source_of
 
 _INSTANCES: Final = "/i/"
+_UNKNOWN: Final = "unknown"  # as RFC 7239, section 6.2, has it; without a field the source would be this host
 _OWN: Final = {"/healthz": {"status": "ok"}, "/readyz": {"status": "ready"}}
 
 
@@ -61,13 +63,13 @@ class Manager:
             raise NotFound("There is nothing at this address. Instances are at /i/{instance}/.")
 
     async def _forward(self, scope: Scope, client: Downstream, send: Send, code: str) -> None:
-        instance = self._roster.routes.find(code)
-        if instance is None:
-            raise MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")
+        self._instance(code)  # an unknown one is refused before its body is requested
         proxies, peer = self._roster.settings.trusted_proxies, peer_of(scope)
         source = source_of(peer, scope["headers"], proxies)
         headers = fields.upstream_headers(
-            scope["headers"], source=None if source == UNIX else source, scheme=scheme_of(scope, peer, proxies)
+            scope["headers"],
+            source=None if source == UNIX else source or _UNKNOWN,
+            scheme=scheme_of(scope, peer, proxies),
         )
         body = await client.body()
         if not isinstance(body, bytes | None):
@@ -75,7 +77,14 @@ class Manager:
             if length is not None:
                 headers["content-length"] = length.decode("ascii")
         request = RelayedRequest(scope["method"], _target(scope), headers, body)
-        await self._relay.forward(request, instance.order(), client, send)
+        upstreams = self._instance(code).order()  # they may have changed while the body came
+        await self._relay.forward(request, upstreams, client, send)
+
+    def _instance(self, code: str) -> Instance:
+        instance = self._roster.routes.find(code)
+        if instance is None:
+            raise MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")
+        return instance
 
     def _is_operator(self, scope: Scope) -> bool:
         settings = self._roster.settings

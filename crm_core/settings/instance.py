@@ -16,6 +16,7 @@ from crm_core.settings.document import Items, MappingMember, Node, Scalar
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.origin import public_origin
+from crm_core.settings.paths import absolute, existing_folder
 from crm_core.settings.places import FileProblem, Place, Wrong, closest, hint, quoted, setup_error
 from crm_core.settings.reading import (
     Members,
@@ -164,7 +165,9 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     members = Members(node)
     code = members.required("instance", name, "eu1")
     keys = members.required("secret_key", one_or_many(secrets.plain_or_key), "env:CRM_SECRET_KEY")
-    tenants_dir = _absolute(folder, members.get("tenants_dir", text, "../tenants"))
+    tenants_dir = members.get(
+        "tenants_dir", lambda value: absolute(value, folder, text(value)), absolute(node, folder, "../tenants")
+    )
     listen = members.get("listen", lambda value: read_listen(value, folder), Listen())
     public_url = members.get("public_url", public_origin, None)
     storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
@@ -210,17 +213,12 @@ def read_listen(node: Node, folder: Path) -> Listen:
     if not written.startswith("unix:"):
         host, port = host_port(node)
         return Listen(host, port)
-    path = _absolute(folder, written.removeprefix("unix:"))
+    path = absolute(node, folder, written.removeprefix("unix:"))
     if written == "unix:" or len(os.fsencode(path)) > 100:  # the kernel accepts 107 bytes; a suffix must fit
         raise Wrong.at(
             node.place, "unix: must be followed by a path of at most 100 bytes; write unix:/run/crm/eu1.sock"
         )
     return Listen(unix=path)
-
-
-def _absolute(folder: Path, written: str) -> Path:
-    # Not resolved: if a symlink to the folder is swapped, the path follows it.
-    return Path(os.path.abspath(folder / Path(written).expanduser()))  # noqa: PTH100 - resolve() would follow links
 
 
 def _storage(node: Node, secrets: Secrets | References) -> StorageSettings:
@@ -287,13 +285,6 @@ def read_plugins(node: Node, folder: Path) -> PluginSettings:
         return written
 
     disabled = members.get("disabled", set_of(read_disabled), frozenset[str]())
-    folders = members.get("folders", list_of(lambda value: _existing(value, folder)), ())
+    folders = members.get("folders", list_of(lambda value: existing_folder(value, folder)), ())
     members.done()
     return PluginSettings(disabled, folders, places)
-
-
-def _existing(node: Node, folder: Path) -> Path:
-    path = _absolute(folder, text(node))
-    if not path.is_dir():
-        raise Wrong.at(node.place, f"there is no folder {path}; make it, or remove it from the list")
-    return path

@@ -26,6 +26,7 @@ LARGEST_INTEGER = 2**53 - 1
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_HOST = re.compile(r"(?=.{1,253}$)(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
@@ -141,9 +142,11 @@ def list_of(read: Read[T], *, least: int = 0, unique: str | None = None) -> Read
                 problems.extend(wrong.problems)
         if problems:
             raise Wrong(problems)
-        for at, value in enumerate(values):
-            if unique is not None and value in values[:at]:
-                raise Wrong.at(node.items[at].place, f"this {unique} is in the list twice; remove one")
+        seen = set[object]()
+        for item, value in zip(node.items, values, strict=True):
+            if unique is not None and value in seen:
+                raise Wrong.at(item.place, f"this {unique} is in the list twice; remove one")
+            seen.add(value)
         return tuple(values)
 
     return read_items
@@ -275,14 +278,15 @@ def host_port(node: Node) -> tuple[str, int]:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or _INTEGER.fullmatch(port) is None or not 0 <= int(port) <= 65535:
         raise Wrong.at(node.place, message)
-    if (":" in bare and (bare == host or not _is_address(bare))) or re.fullmatch(r"[A-Za-z0-9.:%_-]+", bare) is None:
+    if (":" in bare and bare == host) or not is_host(bare):
         raise Wrong.at(node.place, message)
     return bare, int(port)
 
 
-def _is_address(written: str) -> bool:
+def is_host(written: str) -> bool:
+    """Whether a text is the address of a host, or a name that can be resolved (RFC 1035, section 2.3.4)."""
     with suppress(ValueError):
-        return bool(ip_address(written))
+        return bool(ip_address(written)) if ":" in written else _HOST.fullmatch(written) is not None
     return False
 
 

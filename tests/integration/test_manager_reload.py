@@ -41,6 +41,21 @@ async def test_an_edit_drops_no_request(tmp_path: Path) -> None:
         assert b.seen
 
 
+async def test_a_request_goes_where_its_instance_is_when_its_body_comes(tmp_path: Path) -> None:
+    """An upstream that is replaced between the head and the body of a request costs it nothing."""
+    async with upstream() as old, upstream() as new, managing(tmp_path, {"eu1": [old.address]}) as front:
+        for each in (new, old) * 5:
+            reader, writer = await front.open()
+            writer.write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n")
+            await asyncio.sleep(0.01)
+            front.write({"eu1": [each.address]})
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0.02)
+            writer.write(b"x")
+            assert (await asyncio.wait_for(read_answer(reader), 5)).status == 200
+            writer.close()
+
+
 async def test_requests_in_progress_finish_on_their_upstream(tmp_path: Path) -> None:
     """A request and an event stream go on at an upstream that has left the file."""
     release = asyncio.Event()
