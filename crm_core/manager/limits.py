@@ -18,10 +18,11 @@ class Timeouts(msgspec.Struct, frozen=True):
 
     ``connect``: for a connection; ``answer``: from a request to the head of its response; ``part``: between two parts
     of the response's body; ``idle``: for an unused connection, shorter than the instance's, so that the instance never
-    closes first.
+    closes first; ``last``: from the manager's stop to the head of a response that can be requested again.
     """
 
     connect: float = 2.0
     answer: float = 60.0
     part: float = 60.0
     idle: float = 30.0
+    last: float = 2.0

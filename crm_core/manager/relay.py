@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,18 +39,22 @@ class RelayedRequest:
 
 
 class Relay:
-    """Forwards requests until ``end_streams`` ends the event streams, whose clients reconnect by themselves."""
+    """Forwards requests. ``stop`` ends what may take long and can be requested again: event streams, and waits."""
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
         self._streams: set[asyncio.Task[object]] = set()
+        self._waits: set[asyncio.Timeout] = set()  # of requests that can be repeated
         self._ending = False
 
-    def end_streams(self) -> None:
-        """End all event streams, present and future."""
+    def stop(self) -> None:
+        """End all event streams now, and soon the requests that wait at an instance, present and future ones."""
         self._ending = True
         for task in self._streams:
             task.cancel()
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(asyncio.get_running_loop().time() + self._timeouts.last)
 
     async def forward(
         self, request: RelayedRequest, upstreams: Iterable[Upstream], client: Downstream, send: Send
@@ -86,7 +91,7 @@ class Relay:
         Raises: _TryNext if another upstream may be tried, else CrmError.
         """
         try:
-            async with asyncio.timeout(self._timeouts.answer):
+            async with self._answer_timeout(request):
                 answer = await upstream.request(
                     request.method, request.target, headers=request.headers, data=request.body
                 )
@@ -94,6 +99,8 @@ class Relay:
             upstream.record_failure(reason_of(error))
             raise _TryNext(_unavailable("The instance cannot be reached.")) from error
         except TimeoutError:
+            if self._ending and request.repeatable:
+                raise _unavailable("The manager stops. Send the request again.") from None
             upstream.record_failure(f"{request.method} had no answer within {self._timeouts.answer:g} s", down=False)
             raise InstanceTimeout(f"The instance did not answer within {self._timeouts.answer:g} seconds.") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -105,6 +112,17 @@ class Relay:
         upstream.mark_up()
         return answer
 
+    @asynccontextmanager
+    async def _answer_timeout(self, request: RelayedRequest) -> AsyncIterator[None]:
+        seconds = self._timeouts.last if self._ending and request.repeatable else self._timeouts.answer
+        async with asyncio.timeout(seconds) as wait:
+            if request.repeatable:
+                self._waits.add(wait)
+            try:
+                yield
+            finally:
+                self._waits.discard(wait)
+
     async def _return(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Send) -> None:
         headers = fields.client_headers(answer.status, answer.raw_headers)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -114,7 +132,7 @@ class Relay:
             await self._pass(answer, upstream, send)
 
     async def _stream(self, answer: aiohttp.ClientResponse, upstream: Upstream, client: Downstream, send: Send) -> None:
-        """Pass events, which may be rare; ``end_streams`` ends the body like the instance's own end would."""
+        """Pass events, which may be rare; ``stop`` ends the body like the instance's own end would."""
         task = asyncio.current_task()
         assert task is not None
         self._streams.add(task)

@@ -39,7 +39,7 @@ async def manage(
         ready=ready,
         deadlines=deadlines,
         exit_seconds=exit_seconds,
-        on_stop=relay.end_streams,
+        on_stop=relay.stop,
         on_hangup=roster.reload,
         new_request_id=new_request_id,
         lifespan=roster.active(),

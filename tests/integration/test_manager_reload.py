@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from crm_core.errors import SetupError
+from crm_core.manager.limits import Timeouts
 from fronts.inside import Front, managing, problem, read_answer, read_chunk, write
 from fronts.standin import OK, Seen, upstream
 
@@ -152,3 +153,24 @@ async def test_a_stop_finishes_requests_in_progress(tmp_path: Path) -> None:
         assert (await read_answer(slow[0])).status == 200
         for _, writer in (slow, stream):
             writer.close()
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 502), ("POST", 200)])
+async def test_a_stop_awaits_no_request_that_can_be_repeated(tmp_path: Path, method: str, status: int) -> None:
+    """A wait for changes is 502 with Retry-After, and no listener is gone for its sake; a write is finished."""
+    asked = asyncio.Event()
+
+    async def respond(_: Seen, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await asyncio.sleep(1)
+        writer.write(OK)
+
+    async with upstream(respond) as eu:
+        async with managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(last=0.2)) as front:
+            reader, writer = await front.open()
+            writer.write(b"%b /i/eu1/x HTTP/1.1\r\nHost: h\r\n\r\n" % method.encode())
+            await asyncio.wait_for(asked.wait(), 5)
+        answer = await read_answer(reader)
+        assert answer.status == status
+        assert answer.values("retry-after") == (["1"] if status == 502 else [])
+        writer.close()
