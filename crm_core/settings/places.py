@@ -11,7 +11,7 @@ import msgspec
 
 from crm_core.errors import SetupError
 
-_SAFE_TO_SHOW = re.compile(r"[A-Za-z0-9_.:/*@ -]{1,31}")  # shorter than any key: no misplaced secret is shown
+_SAFE_TO_SHOW = re.compile(r"[A-Za-z0-9_.:/* -]{1,31}")  # shorter than any key; without the @ of a URL with a password
 MOST_PROBLEMS: Final = 100  # of one file; the rest is counted
 _MOST_NAMES: Final = 30  # in a message
 

@@ -197,6 +197,7 @@ def test_a_required_member_written_wrongly_is_reported_as_the_slip(write: Any, p
         ("instances: {eu1: {upstreams: ['http://[10.0.0.1]:8000']}}", "not an upstream"),
         ("instances: {eu1: {upstreams: ['unix:~no-such-user/crm.sock']}}", "there is no such home folder"),
         ("listen: a..b:8000\ninstances: {eu1: {upstreams: ['http://x']}}", "not an address"),
+        ("instances: {eu1: {upstreams: ['http://a:password@b:8000']}}", ": this is not an upstream"),
         ("instances: {eu1: {upstreams: ['https://x']}}", "instances use http"),
         ("instances: {EU: {upstreams: ['http://x']}}", "not a valid name"),
         ("instances: {eu1: {upstreams: ['http://x'], drained: ['http://y']}}", "not one of the instance's upstreams"),

@@ -155,9 +155,9 @@ async def test_a_folder_out_of_reach_ends_no_reload(configure: Any, tmp_path: Pa
     (tmp_path / "keys.yaml").write_text(GOOD)
     for _ in range(500):
         await asyncio.sleep(0.01)
-        if "northwind" in configuration.roster.tenants:
+        if not configuration.errors():
             break
-    assert configuration.errors() == ()
+    assert "northwind" in configuration.roster.tenants
     stop.set()
     await asyncio.wait_for(running, 5)
 
