@@ -5,6 +5,7 @@ import { fetchPage, own } from "./swap.js";
 
 const TOAST_SECONDS = 6;
 const UNDO_SECONDS = 10;
+const BRAND_IMAGES = ".brand img, .side figure img, .art img";
 
 export function watchParts() {
   document.addEventListener("click", (event) => {
@@ -22,6 +23,13 @@ export function watchParts() {
   });
   document.querySelectorAll("[data-toast]").forEach(fade);
   watchSubnav();
+  document.addEventListener("error", ({ target }) => missing(target), true);
+  document.querySelectorAll(BRAND_IMAGES).forEach((image) => image.decode().catch(() => image.complete && missing(image)));
+}
+
+// A pushed image that does not load leaves title and colours, not the browser's sign of a broken one.
+function missing(image) {
+  if (image.matches?.(BRAND_IMAGES) && !image.naturalWidth) image.hidden = true;
 }
 
 // Says what was just done, here or elsewhere. Errors that need an action belong in the page.
