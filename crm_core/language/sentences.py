@@ -69,7 +69,10 @@ SENTENCES: Final = (
         "The newest {number} signed attempts failed verification, and none has passed since. If they are the "
         "platform's, this is why: {what}"
     ),
-    gettext_noop("The signature was not made with this key over these bytes. Find the cause with crm explain."),
+    gettext_noop(
+        "The signature was not made with this key over these bytes. Check the bytes of the key, and that you send what "
+        "you sign. crm explain finds the cause."
+    ),
     gettext_noop("The request is not signed. Send the headers of one signature scheme."),
     gettext_noop("This tenant has no key of version {version}. Sign with expected_key of sync health."),
     gettext_noop("No key of this tenant is active now."),

@@ -49,7 +49,8 @@ def read_envelope(body: object) -> Envelope:
     wrong = [Finding(f"/{name}", "missing_member", _RULES[name]) for name in _REQUIRED if name not in body]
     for name, value in body.items():
         if name not in _RULES:
-            wrong.append(Finding(pointer_to(name), "unknown_member", "The envelope has no such member; leave it out."))
+            known = f"Unknown member. Known members: {', '.join(_RULES)}."
+            wrong.append(Finding(pointer_to(name), "unknown_member", known))
         elif not _fits(name, value):
             wrong.append(Finding(f"/{name}", "invalid_value", _RULES[name]))
     if wrong:

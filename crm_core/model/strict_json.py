@@ -64,6 +64,8 @@ def _in_any_form(raw: bytes, decoder: json.JSONDecoder) -> Any:
     except json.JSONDecodeError as error:
         if raw.startswith(BOM_UTF8):
             raise MalformedJson("The body begins with a byte order mark; leave it out.") from None
+        if not raw.strip():
+            raise MalformedJson("The body is empty. Send JSON.") from None
         raise MalformedJson(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
     if not _is_shallow(raw):
         raise _too_deep()

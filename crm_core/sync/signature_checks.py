@@ -166,7 +166,8 @@ def matching_key(
     matched = [key for key in keys if calls.matches(scheme, request, presented, key)]
     if not matched:
         raise SignatureInvalid(
-            "The signature was not made with this key over these bytes. Find the cause with crm explain."
+            "The signature was not made with this key over these bytes. Check the bytes of the key, and that you send "
+            "what you sign. crm explain finds the cause."
         )
     attempt.key, attempt.verified_signature = matched[0], True
     return matched[0]

@@ -30,8 +30,9 @@ def error_codes(registry: Registry) -> list[ErrorCode]:
 def _codes(registry: Registry) -> Iterator[ErrorCode]:
     for name in errors.__all__:
         kind = getattr(errors, name)
-        if not isinstance(kind, type) or not issubclass(kind, CrmError) or "code" not in vars(kind):
-            continue  # a class that only groups others
+        is_code = isinstance(kind, type) and issubclass(kind, CrmError) and "code" in vars(kind)
+        if not is_code or kind is CrmError:
+            continue  # what only groups others
         meaning = " ".join((inspect.getdoc(kind) or "").replace("``", "").split())
         yield ErrorCode(kind.code, kind.status, kind.title, meaning)
         if kind is SecretRequired:

@@ -75,6 +75,14 @@ def test_everything_wrong_is_reported_together() -> None:
     }
 
 
+def test_an_unknown_member_is_refused_with_the_known_ones() -> None:
+    """To leave out a mistyped strategy would replace the section that was to be merged."""
+    with pytest.raises(InvalidEnvelope) as refusal:
+        read_envelope({**GOOD, "stratgy": "merge"})
+    (finding,) = refusal.value.errors
+    assert "strategy" in finding.message
+
+
 def test_the_largest_version_is_taken() -> None:
     """2^53 - 1 is the last version there is."""
     assert read_envelope({**GOOD, "version": MAX_VERSION}).version == MAX_VERSION

@@ -50,7 +50,6 @@ def test_only_what_the_standard_library_reads_gets_in(raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("raw", "word"),
     [
-        (b"", "not JSON"),
         (b"{} {}", "not JSON"),
         (b"{}\0", "not JSON"),
         (b"\xef\xbb\xbf{}", "byte order mark"),
@@ -75,6 +74,8 @@ def test_only_what_the_standard_library_reads_gets_in(raw: bytes) -> None:
         (b"[1,]", "not JSON"),
         (b"01", "not JSON"),
         (b"'a'", "not JSON"),
+        (b"", "is empty"),
+        (b" \n", "is empty"),
     ],
     ids=lambda value: value[:24] if isinstance(value, bytes) else value,
 )
