@@ -14,35 +14,28 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from crm_core.cli.roster_text import tenants_in, with_member, with_name, with_tenants, without_tenant
-from crm_core.errors import CrmError, SetupError
+from crm_core.errors import SetupError
 from crm_core.settings.document import parse, read_text
 from crm_core.settings.places import Wrong, setup_error
 
 _BOM = "\ufeff"
 
 
-@contextmanager
-def new_entries(path: Path, secrets: Mapping[str, str]) -> Iterator[list[str]]:
-    """Add an entry with key version 1 for each tenant without one, from its secret (a reference); yield their names.
+def add_tenants(path: Path, secrets: Mapping[str, str]) -> list[str]:
+    """Add an entry with key version 1 for each tenant without one, from its secret (a reference); return their names.
 
-    An error takes them back, unless the roster has changed since. Raises SetupError: it cannot be read or written.
+    Raises SetupError: the roster cannot be read or written.
     """
     added: list[str] = []
-    texts: list[str] = []
 
     def change(text: str) -> str | None:
         known = tenants_in(text)
         added.extend(name for name in secrets if name not in known)
-        texts.extend((text, with_tenants(text, {name: {"version": "1", "secret": secrets[name]} for name in added})))
-        return texts[1] if added else None
+        keys = {name: {"version": "1", "secret": secrets[name]} for name in added}
+        return with_tenants(text, keys) if added else None
 
     edit_roster(path, change)
-    try:
-        yield added
-    except (SetupError, CrmError):
-        if added:
-            edit_roster(path, lambda text: texts[0] if text == texts[1] else None)
-        raise
+    return added
 
 
 def remove_tenant(path: Path, tenant: str) -> bool:

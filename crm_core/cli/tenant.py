@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 
 import click
@@ -44,18 +43,20 @@ def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list
 
     The entries are first, since one without a tenant does no harm: if this is killed, no tenant is without a key.
     """
-    from crm_core.cli.roster_edit import new_entries
+    from crm_core.cli.roster_edit import add_tenants
     from crm_core.cli.rotation import fresh_secret
-    from crm_core.model.names import is_name
 
-    roster, created = config / "keys.yaml", stream(config, "tenant.create", tenants=names)
-    with new_entries(roster, {name: fresh_secret() for name in names if is_name(name)}) as added:
-        first = next(created)  # if none can be created, no entry stays
-    for item in chain([first], created):
+    roster = config / "keys.yaml"
+    known = perform(config, "tenant.creatable", tenants=names)["known"]
+    added = add_tenants(roster, {name: fresh_secret() for name in names if name not in known})
+    for item in stream(config, "tenant.create", tenants=names):
+        tenant = item["tenant"]
+        if tenant in known:  # in place of one whose folder was moved away
+            added += add_tenants(roster, {tenant: fresh_secret()})
         if show:
-            click.echo(f"created tenant {item['tenant']}")
-            if item["tenant"] in added:
-                click.echo(f"added {item['tenant']} to {roster} with a fresh key, version 1; give it to the platform")
+            click.echo(f"created tenant {tenant}")
+            if tenant in added:
+                click.echo(f"added {tenant} to {roster} with a fresh key, version 1; give it to the platform")
     return added
 
 

@@ -16,19 +16,29 @@ from crm_core.services import Services
 _TOGETHER = 16  # tenants created at the same time
 
 
-async def create(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
-    """Create empty tenants; an item for each. Raises SetupError, and creates none, if a name is invalid or taken."""
+async def creatable(services: Services, tenants: list[str]) -> dict[str, object]:
+    """Return which of the tenants are ``known``. Raises SetupError if a name is invalid or taken.
+
+    A single known one may be created: the backend knows if its old folder was moved away.
+    """
+    stored = set(await services.backend.tenants())
+    known = [name for name in tenants if name in stored]
     problems = [
         f"{name[:80]!a} is not a tenant name: use 1 to 63 of a-z, 0-9 and -, and no - at the start or end"
         for name in tenants
         if not is_name(name)
     ]
     problems += [f"{name[:80]!a} is listed twice" for name, times in Counter(tenants).items() if times > 1]
-    if len(tenants) > 1:  # a single one is checked by the backend, which knows if its old folder was moved away
-        taken = set(await services.backend.tenants())
-        problems += [f"tenant {name} exists already: choose another name" for name in tenants if name in taken]
+    if len(tenants) > 1:
+        problems += [f"tenant {name} exists already: choose another name" for name in known]
     if problems:
         raise SetupError(problems if len(tenants) == 1 else [*problems, "no tenant was created; correct the names"])
+    return {"known": known}
+
+
+async def create(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
+    """Create empty tenants; an item for each. Raises SetupError, and creates none, if a name is invalid or taken."""
+    await creatable(services, tenants)
     for start in range(0, len(tenants), _TOGETHER):
         batch = tenants[start : start + _TOGETHER]
         outcomes = await asyncio.gather(*map(services.backend.create, batch), return_exceptions=True)
@@ -131,6 +141,7 @@ async def reset_version(services: Services, tenant: str, section: str) -> dict[s
 
 
 COMMANDS = {
+    "creatable": creatable,
     "create": create,
     "remove": remove,
     "list": names,

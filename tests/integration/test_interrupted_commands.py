@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 import forked
-from contract.box import TENANT, Box, until
+from contract.box import TENANT, Box
 from crm_core.control import client
-from crm_core.control.lock import folder_lock
 
 
 @pytest.fixture
@@ -72,17 +71,17 @@ def test_a_move_that_is_finished_gives_the_tokens_to_the_new_name(box: Box) -> N
     assert box.client.get(f"{box.base('westwind')}/customers", headers=headers).status_code == 200
 
 
-def test_a_creation_that_was_killed_is_finished_with_its_keys(box: Box) -> None:
+def test_a_creation_that_failed_or_was_killed_is_finished_with_its_keys(box: Box) -> None:
     """The entries are in the roster before the stores are made: no tenant is without a key, and none has two."""
-    words = [str(forked.REAL), "tenant", "create", "contoso", "litware", "--config", str(box.config)]
-    with folder_lock(box.folder / "tenants"):  # as another command has it
-        killed = subprocess.Popen(words, env=box.environ)
-        until(lambda: "litware" in (box.config / "keys.yaml").read_text(), lambda: "no entry", killed)
-        killed.kill()
-        killed.wait()
+    in_its_way = box.folder / "tenants" / ".new-litware"
+    in_its_way.write_text("a file")
+    assert "litware cannot be created" in box.crm("tenant", "create", "contoso", "litware", code=1)
     before = (box.config / "keys.yaml").read_text()
-    assert names(box) == ([TENANT], {TENANT, "contoso", "litware"})
-    assert box.crm("tenant", "create", "contoso", "litware") == "created tenant contoso\ncreated tenant litware\n"
+    assert names(box) == (["contoso", TENANT], {TENANT, "contoso", "litware"})
+    in_its_way.unlink()
+    assert box.crm("tenant", "create", "litware") == "created tenant litware\n"
+    assert (box.config / "keys.yaml").read_text() == before
+    assert "choose another name" in box.crm("tenant", "create", "fabrikam", "litware", code=1)
     assert (box.config / "keys.yaml").read_text() == before
 
 
