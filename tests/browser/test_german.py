@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -65,3 +66,4 @@ def test_scripts_speak_the_language_of_the_page(sit: Sit, german: dict[str, str]
     desk.go("/customers?q=ruder")
     desk.page.get_by_role("checkbox", name="Ruderverein Hansa auswählen").check()
     desk.page.get_by_text("1 Kunde ausgewählt").wait_for()
+    desk.page.get_by_text(re.compile("Ausgewählt: 1 von [0-9]+ auf dieser Seite")).wait_for()  # also right with one

@@ -236,7 +236,7 @@ class _SalesReports:
 def _rate(formats: Formats, won: _Total, lost: _Total) -> str:
     """The part of the decided sales that was won."""
     decided = won.count + lost.count
-    return formats.regional.percent(won.count / decided) if decided else "-"
+    return formats.regional.percent(won.count / decided) if decided else "\N{EN DASH}"
 
 
 def _sign(month: date) -> str:

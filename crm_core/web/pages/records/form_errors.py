@@ -48,6 +48,10 @@ def _without(form: RecordForm, pointers: set[str]) -> RecordForm:
 
 def not_chosen_of(form: RecordForm, texts: Mapping[str, str]) -> list[Finding]:
     """The errors of texts that were typed and not chosen."""
-    sentence = gettext("Choose {a_label} from the matches, or clear the field.")
-    labels = {name: with_article(within_sentence(form.type.member(name))) for name in texts}
-    return [Finding(f"/{name}", "not_chosen", sentence.format(a_label=label)) for name, label in labels.items()]
+    optional = gettext("Choose {a_label} from the matches, or clear the field.")
+    found = []
+    for member in map(form.type.member, texts):
+        sentence = gettext("Choose {a_label} from the matches.") if member.required else optional
+        text = sentence.format(a_label=with_article(within_sentence(member)))
+        found.append(Finding(f"/{member.name}", "not_chosen", text))
+    return found

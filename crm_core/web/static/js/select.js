@@ -81,7 +81,7 @@ function show() {
   bar.querySelector("[data-select-none]").hidden = false;
   status.textContent = count ? _("{records} selected", { records: everything ? matches : `${count} ${count === 1 ? one : many}` }) : "";
   line.hidden = !count;
-  line.querySelector("span").textContent = everything ? _("All {records} are selected.", { records: matches }) : _("{n} of the {total} on this page are selected.", { n: selected, total: here.length });
+  line.querySelector("span").textContent = everything ? _("All {records} are selected.", { records: matches }) : _("Selected: {n} of the {total} on this page.", { n: selected, total: here.length });
   const button = line.querySelector("button");
   button.textContent = everything ? _("Select only some") : _("Select all {records}", { records: matches });
   button.hidden = !everything && Number(total) <= here.length;
