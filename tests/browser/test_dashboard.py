@@ -81,8 +81,11 @@ def test_the_keyboard_stays_where_it_acts(sit: Sit, box: Box, api: Api, day: Non
     expect(done).not_to_be_checked()
     expect(done).to_be_focused()
     desk.go(f"/tasks?view=list&done=false&assignee={People.super_admin.email}")
+    tab = page.get_by_role("navigation", name="Views of Tasks").get_by_role("link").filter(has_text="Open")
+    still_open = int(tab.locator(".num").inner_text()) - 1
     page.get_by_role("button", name="Done: Stay 2").press("Enter")
     expect(page.get_by_role("button", name="Done: Stay 2")).to_have_count(0)
+    expect(tab.locator(".num")).to_have_text(str(still_open))
     expect(page.get_by_role("link", name="Stay 3")).to_be_focused()
     for number in (1, 3):  # no other test finds them open
         api.put("tasks", f"stay-{number}", name=f"Stay {number}", done=True)
