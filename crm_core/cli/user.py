@@ -150,7 +150,7 @@ def _line_of_input() -> str:
 
 
 def _assigned(user: dict[str, Any]) -> str:
-    return "everything" if user["assignment"] is None else " ".join(user["assignment"]) or "nothing"
+    return "all rights of the role" if user["assignment"] is None else " ".join(user["assignment"]) or "nothing"
 
 
 def _show(user: dict[str, Any], done: str, *, as_json: bool) -> None:

@@ -83,5 +83,9 @@ def test_users_are_made_narrowed_shut_out_and_let_in(crm: Run) -> None:
     assert not answer(crm("user", "disable", "ada@example.com", "--undo", *options))["disabled"]
     assert answer(crm("user", "passwd", "Ada@example.com", "--password-stdin", *options, stdin="another one\n"))
     assert [one["email"] for one in answer(crm("user", "list", *options))] == ["ada@example.com", "root@example.com"]
+    assert (
+        "agent, all rights of the role"
+        in crm("user", "assign", "ada@example.com", "--everything", "--role", "agent", *options[:2]).stdout
+    )
     short = crm("user", "passwd", "ada@example.com", "--password-stdin", "--tenant", "northwind", stdin="short\n")
     assert "8 to 256 characters" in short.stderr
