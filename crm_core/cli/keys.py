@@ -215,7 +215,11 @@ def check(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes 
     if problems:
         raise SystemExit(1)
     if not as_json:
-        click.echo(f"{path}: {tenants} tenants, {keys} keys")
+        click.echo(f"{path}: {_counted(tenants, 'tenant')}, {_counted(keys, 'key')}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def without_active_key(roster: Roster, now: datetime, names: Collection[str] = ()) -> list[str]:

@@ -79,7 +79,10 @@ async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[st
         mode = (await services.backend.state(tenant)).mode
         yield {"tenant": tenant, "mode": mode, "problems": problems, "of": len(checked)}
     for tenant in [] if tenants else sorted(_rostered(services) - set(await services.backend.tenants())):
-        problem = f"keys.yaml has an entry for it, but it has no store: crm tenant create {tenant}, or remove the entry"
+        problem = (
+            "keys.yaml has an entry for it, but it has no store. If it had one, check the storage that instance.yaml "
+            f"names, or restore a backup. If it is new: crm tenant create {tenant}"
+        )
         yield {"tenant": tenant, "mode": "missing", "problems": [problem], "of": len(checked)}
 
 

@@ -96,7 +96,8 @@ async def unstored(services: Services) -> dict[str, list[str]]:
     stored = set(await services.backend.tenants())
     return {
         "warnings": [
-            f"keys.yaml has an entry for {tenant}, but there is no such tenant; crm tenant create {tenant} creates it"
+            f"keys.yaml has an entry for {tenant}, but there is no such tenant; if there was one, check the storage "
+            f"that instance.yaml names; crm tenant create {tenant} creates a new one"
             for tenant in sorted(services.configured.roster.tenants)
             if tenant not in stored
         ]

@@ -28,6 +28,16 @@ def crm(tmp_path: Path) -> Run:
     return run
 
 
+def test_doctor_sends_no_one_to_replace_a_store_that_is_elsewhere(crm: Run, tmp_path: Path) -> None:
+    """A tenant whose store is not where instance.yaml says may be on a disk that is not mounted."""
+    (tmp_path / "tenants" / "northwind").rename(tmp_path / "elsewhere")
+    ill = crm("doctor")
+    assert ill.returncode == 1
+    assert (
+        "northwind: keys.yaml has an entry for it, but it has no store. If it had one, check the storage" in ill.stdout
+    )
+
+
 def test_doctor_names_a_tenant_that_has_no_active_key(crm: Run) -> None:
     """A tenant whose only key has ended can be healthy on disk and accept no push: doctor says so, with the fix."""
     assert crm("keys", "revoke", "northwind", "1").returncode == 0

@@ -32,7 +32,7 @@ def test_the_rotation_of_the_page_works(tmp_path: Path) -> None:
     assert '"uses": 1' in reported
     assert "northwind: key version 1 is revoked" in reported
     assert '~ /branding/title: "Nordwind Reisen" -> "Nordwind"' in reported
-    assert "config/keys.yaml: 1 tenants, 2 keys" in reported
+    assert "config/keys.yaml: 1 tenant, 2 keys" in reported
 
 
 def test_the_client_examples_work(box: Box, tmp_path: Path) -> None:
