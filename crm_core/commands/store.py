@@ -72,7 +72,7 @@ async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[st
     for tenant in checked:
         try:
             problems = [*await services.backend.check(tenant), *await _unread(services, tenant)]
-            problems += [*await _sealed(services, tenant), *await services.records.doubles(tenant)]
+            problems += [*await _sealed(services, tenant), *await services.records.faults(tenant)]
             problems += [clash.sentence for clash in (await services.views.of(tenant)).combined.clashes]
         except CrmError as error:
             problems = [error.operator_detail]

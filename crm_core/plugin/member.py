@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -48,6 +48,12 @@ SEARCHABLE: frozenset[Kind] = frozenset({"text", "email", "phone", "texts"})
 
 _OF_ROWS: frozenset[Kind] = INDEXED - {"reference", "texts"} | {"number", "paragraphs"}
 """Kinds of the members of a row: values of one field each. References are declared for members of the record alone."""
+
+_FORMS: Mapping[Kind, type | tuple[type, ...]] = {
+    "flag": bool, "integer": int, "number": (int, float), "date": (str, date), "texts": list, "object": dict,
+    "entries": dict, "rows": list,
+}  # fmt: skip
+"""The forms that values have, other than texts."""
 
 _PLAIN: Mapping[type, Kind] = {str: "text", bool: "flag", int: "integer", float: "number", date: "date"}
 
@@ -97,18 +103,24 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     def indexed(self, value: Any) -> IndexValue:
         """The value as it is found: decimals as integers, dates as text, domains in ASCII, texts without case.
 
-        An empty list is found as null is.
+        An empty list is found as null is, and so is a value of another form, which an earlier version stored.
         """
-        if value is None or isinstance(value, int):
+        has_form: bool = value is not None and isinstance(value, _FORMS.get(self.kind, str))
+        if not has_form:
+            return None
+        if isinstance(value, int):
             return value
         if self.kind in {"text", "phone", "choice"}:
             return caseless(value) if self.kind != "choice" else str(value)
         if self.kind == "email":
             value = ascii_address(value)
         if self.kind == "texts":
-            return tuple(dict.fromkeys(caseless(each) for each in value)) or None
+            return tuple(dict.fromkeys(caseless(each) for each in value if isinstance(each, str))) or None
         if self.kind == "decimal":
-            return int(Decimal(value).scaleb(AMOUNT_DECIMALS))
+            try:
+                return int(Decimal(value).scaleb(AMOUNT_DECIMALS))
+            except (InvalidOperation, ValueError, OverflowError):  # no number, NaN, infinity
+                return None
         if isinstance(value, date):
             return value.isoformat()
         return caseless(value) if self.is_written else str(value)

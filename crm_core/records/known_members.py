@@ -38,7 +38,9 @@ def present_members(members: Mapping[str, Any], known: Known) -> dict[str, Any]:
 
 
 def _present(value: Any, known: Known) -> Any:
-    return [present_members(row, known) for row in value] if isinstance(value, list) else present_members(value, known)
+    if isinstance(value, list):
+        return [_present(row, known) for row in value]
+    return present_members(value, known) if isinstance(value, dict) else value
 
 
 def _parts(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:

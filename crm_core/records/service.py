@@ -26,6 +26,7 @@ from crm_core.records.recent_changes import RecentChanges
 from crm_core.records.reindexing import shapes_of
 from crm_core.records.shape import archive_of, collection_of
 from crm_core.records.uniqueness import doubles
+from crm_core.records.unreadable import unreadable
 from crm_core.records.writing import Writes
 from crm_core.workspace import Views
 from crm_core.workspace.cursors import Cursors
@@ -75,10 +76,13 @@ class Records:
         names = {_type_of(collection) for collection in await self._backend.collections(tenant)}
         return sorted(name for name in names if name is not None and name not in self.shapes)
 
-    async def doubles(self, tenant: str) -> list[str]:
-        """The values of unique members that several records of a tenant have, in sentences."""
-        shapes = self.shapes.values()
-        return [sentence for shape in shapes async for sentence in doubles(self._backend, tenant, shape)]
+    async def faults(self, tenant: str) -> list[str]:
+        """Records that their type cannot read, and values of unique members that several have, in sentences."""
+        found = []
+        for shape in self.shapes.values():
+            found += await unreadable(self._backend, tenant, shape)
+            found += [sentence async for sentence in doubles(self._backend, tenant, shape)]
+        return found
 
     async def name_of(self, tenant: str, record_type: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
         """The name of a record, None if there is none; the right to view it is for the caller to check."""

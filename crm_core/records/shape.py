@@ -101,7 +101,7 @@ class Shape:
     """One record type. ``owner``: its plugin, named when ``check`` fails."""
 
     def __init__(self, record_type: RecordType, owner: str, door: Door | None = None) -> None:
-        self.record_type = record_type
+        self.record_type, self.owner = record_type, owner
         self.name = record_type.NAME
         self.collection = collection_of(self.name)
         self.archive = archive_of(self.name)
@@ -113,7 +113,7 @@ class Shape:
         self._members = record_type.members
         self._names = tuple(member.name for member in self._members)
         self._by_name = {member.name: member for member in self._members}
-        self._known: Known = {EXTERNAL_ID: None, **known_members(self._members)}
+        self.known: Known = {EXTERNAL_ID: None, **known_members(self._members)}
         self.unique = (EXTERNAL_ID, *record_type.UNIQUE)
         indexed = {*record_type.SORTABLE, *record_type.FILTERABLE, *record_type.UNIQUE}
         self._indexed = tuple(member for member in self._members if member.name in indexed)
@@ -135,9 +135,9 @@ class Shape:
             for name, value in patch.items()
             if name not in read_only
         }
-        findings = [*self._read_only_members(patch), *unknown_members(writable, self._known)]
+        findings = [*self._read_only_members(patch), *unknown_members(writable, self.known)]
         current = current or {}
-        present = present_members(current, self._known)
+        present = present_members(current, self.known)
         merged: dict[str, Any] = merge_patch(present, writable)
         references = tuple(
             (step(each.member), each.record_type, value)
@@ -296,4 +296,4 @@ class Shape:
 
 def _texts(value: Any) -> list[str]:
     """The texts of a searched member."""
-    return list(value) if isinstance(value, list) else [value] if isinstance(value, str) else []
+    return [each for each in (value if isinstance(value, list) else (value,)) if isinstance(each, str)]

@@ -203,7 +203,7 @@ async def test_values_that_are_older_than_the_rule_stay(tmp_path: Path, registry
     await world.backend.close()
 
     world = await opened(tmp_path, with_type(registry, Invoices()))
-    (sentence,) = await world.records.doubles("north")
+    (sentence,) = await world.records.faults("north")
     assert first["id"] in sentence
     assert second["id"] in sentence
     assert "2 records of invoices have the same number" in sentence
@@ -211,7 +211,7 @@ async def test_values_that_are_older_than_the_rule_stay(tmp_path: Path, registry
     with pytest.raises(NotUnique):
         await create(world, number="R-1")
     await update(world, first["id"], {"number": "R-2"})
-    assert await world.records.doubles("north") == []
+    assert await world.records.faults("north") == []
     with pytest.raises(NotUnique):
         await update(world, first["id"], {"number": "R-1"})
     await world.backend.close()

@@ -160,7 +160,10 @@ class Formats:
         """A time for readers: relative for an hour, then the time of day, then the date."""
         if text is None:
             return None
-        at = from_wire(text) if isinstance(text, str) else text
+        try:
+            at = from_wire(text) if isinstance(text, str) else text
+        except ValueError:
+            return Moment(*[str(text)] * 3)  # as it is stored, from before the type changed
         local = self.regional.local(at)
         iso = text if isinstance(text, str) else to_wire(at)
         full = f"{self.regional.day(local.date())}, {local.hour:02d}:{local.minute:02d}:{local.second:02d}"
@@ -190,7 +193,10 @@ class Formats:
 
     def day(self, text: str | date) -> Moment:
         """A date of a record for readers."""
-        day = date.fromisoformat(text) if isinstance(text, str) else text
+        try:
+            day = date.fromisoformat(text) if isinstance(text, str) else text
+        except ValueError:
+            return Moment(*[str(text)] * 3)  # as it is stored, from before the type changed
         return Moment(day.isoformat(), self._date(day), self.regional.day(day))
 
     def full_day(self, day: date) -> str:

@@ -13,7 +13,7 @@ from crm_core.plugin.member import Kind, Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.layout.parts import Mark
-from crm_core.web.pages.records.typed_values import free_text
+from crm_core.web.pages.records.typed_values import OF_ANOTHER_FORM, free_text
 
 if TYPE_CHECKING:
     from crm_core.web.pages.layout.formats import Formats
@@ -77,7 +77,10 @@ def mark_of(member: Member, value: str) -> Mark:
 
 def due_mark(formats: Formats, day: str) -> Mark | None:
     """How urgent an open record is that is due on a day; None if the day is still to come."""
-    late = (formats.now.date() - date.fromisoformat(day)).days
+    try:
+        late = (formats.now.date() - date.fromisoformat(day)).days
+    except OF_ANOTHER_FORM:
+        return None
     if late < 0:
         return None
     if late == 0:
@@ -137,7 +140,15 @@ class CellRenderer:
             return Cell(member_label(member), person, self._parts.who(person))
         if member.kind == "reference":
             return await self._reference(member, value)
-        return self._plain(member, value, record)
+        return self._shown(member, value, record)
+
+    def _shown(self, member: Member, value: Any, record: Mapping[str, Any]) -> Cell:
+        """A value by its kind; as it is stored if it has another form, from before the type changed."""
+        try:
+            return self._plain(member, value, record)
+        except OF_ANOTHER_FORM:
+            text = free_text(value)
+            return Cell(member_label(member), text, escape(text))
 
     def _plain(self, member: Member, value: Any, record: Mapping[str, Any]) -> Cell:
         if member.kind == "choice":
@@ -176,7 +187,8 @@ class CellRenderer:
     def tables(self, record: Mapping[str, Any]) -> Iterator[RowTable]:
         """The lists of objects of a record that are not empty."""
         for member in self.record_type.members:
-            if member.kind == "rows" and (rows := record.get(member.name)):
+            rows = record.get(member.name)
+            if member.kind == "rows" and rows and isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
                 heads = tuple((member_label(one), one.kind in _NUMBERS) for one in member.members)
                 yield RowTable(member_label(member), heads, tuple(self._row(member, row, record) for row in rows))
 
@@ -185,7 +197,7 @@ class CellRenderer:
         return tuple(
             Cell(member_label(one), "", _NOTHING)
             if (value := row.get(one.name)) is None
-            else self._plain(one, value, record)
+            else self._shown(one, value, record)
             for one in member.members
         )
 

@@ -55,7 +55,8 @@ def rows_of(text: str) -> list[Row]:
 
 def stored_rows(member: Member, value: Any, regional: RegionalFormat) -> list[Row]:
     """Stored rows as their fields show them."""
-    return [{one.name: as_text(one, row.get(one.name), regional) for one in member.members} for row in value or ()]
+    rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+    return [{one.name: as_text(one, row.get(one.name), regional) for one in member.members} for row in rows]
 
 
 def most_of(member: Member, stored: Sized | None) -> int:

@@ -11,7 +11,7 @@ import msgspec
 from crm_core.language import gettext, gettext_noop, noun
 from crm_core.model.change_log import ChangeEntry
 from crm_core.model.diff import Change
-from crm_core.model.times import from_wire
+from crm_core.model.times import from_wire, is_moment
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType, Reference
 from crm_core.web.pages.layout.formats import Moment
@@ -178,7 +178,8 @@ async def referring(
         parts[1][moment] = ""  # those that say no time
         for part in parts:
             for one in (await records_of(context, other.NAME, wanted | part))[0]:
-                yield await _said(context, other, one, one[moment] or one["created_at"])
+                at = one[moment]
+                yield await _said(context, other, one, at if at and is_moment(at) else one["created_at"])
     elif look_of(other) == "done" and other.DUE and other.DUE.done:
         part = {other.DUE.done: "true", "sort": "-updated_at", "updated_at.lt": before}
         for one in (await records_of(context, other.NAME, wanted | part))[0]:

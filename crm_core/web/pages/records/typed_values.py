@@ -24,6 +24,8 @@ from crm_core.web.pages.records.typed_numbers import clear, read_amount, reading
 
 _CLOCK: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _POWER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+")
+OF_ANOTHER_FORM: Final = (AttributeError, TypeError, ValueError, ArithmeticError)
+"""The errors of reading a stored value by a kind that the member had not when it was stored."""
 _UNUSUAL: Final = 3
 """Decimals that no common currency has."""
 _LONGEST: Final = 40
@@ -68,9 +70,14 @@ def read(member: Member, text: str, formats: Formats, currency: str | None = Non
 
 
 def as_text(member: Member, value: Any, regional: RegionalFormat) -> str:
-    """A stored value as its field shows it."""
-    if value is None:
-        return ""
+    """A stored value as its field shows it; as it is stored if it has another form, from before the type changed."""
+    try:
+        return "" if value is None else _typed_text(member, value, regional)
+    except OF_ANOTHER_FORM:
+        return free_text(value)
+
+
+def _typed_text(member: Member, value: Any, regional: RegionalFormat) -> str:
     if member.kind == "texts":
         return ", ".join(value)
     if member.kind == "entries":
