@@ -224,8 +224,8 @@ def backup(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     copy of that key, in another place.
     """
     target = file.absolute()
-    (done,) = stream(config, "store.backup", tenant=name, target=str(target))
     warn_of_quarantine(config, name)
+    (done,) = stream(config, "store.backup", tenant=name, target=str(target))
     if not target.exists():
         problem = f"the server wrote {file}, which is not here: it sees other folders (PrivateTmp, a container)"
         raise SetupError([f"{problem}; name a file in a folder that both see"])
