@@ -58,6 +58,12 @@ def read_bytes(file: str) -> bytes:
     return raw
 
 
+def read_lines(file: str) -> list[str]:
+    """The lines of a text that are not empty. Errors as in ``read_bytes``."""
+    text = read_bytes(file).decode("utf-8-sig", "replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def _is_json(file: str, raw: bytes) -> bool:
     suffix = Path(file).suffix.lower()
     return suffix == ".json" or (suffix not in (".yaml", ".yml") and _OBJECT.match(raw) is not None)

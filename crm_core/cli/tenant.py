@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def create(names: tuple[str, ...], file: str | None, config: Path, as_json: bool
 
     If one name is invalid or taken, none is created.
     """
-    chosen = [*names, *(_names_in(file) if file is not None else ())]
+    from crm_core.cli.payload_file import read_lines
+
+    chosen = [*names, *(read_lines(file) if file is not None else ())]
     if not chosen:
         raise click.UsageError(
             "add a NAME, or --from FILE" if file is None else f"{file} has no names; write one a line"
@@ -58,13 +61,6 @@ def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list
             if tenant in added:
                 click.echo(f"added {tenant} to {roster} with a fresh key, version 1; give it to the platform")
     return added
-
-
-def _names_in(file: str) -> list[str]:
-    from crm_core.cli.payload_file import read_bytes
-
-    text = read_bytes(file).decode("utf-8-sig", "replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 @command.command("remove", short_help="Remove a tenant, after a backup.")
@@ -250,13 +246,13 @@ def restore(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     its sessions.
     """
     (done,) = stream(config, "store.restore", tenant=name, source=str(file.absolute()))
+    done["in_roster"] = _is_in_roster(config, name)
     if as_json:
         print_json(done)
     else:
         click.echo(f"{name}: restored from {file} at revision {done['revision']}")
     if done["access_ended"]:
         click.echo("it has no API tokens, since those of the backup are another tenant's", err=True)
-    _hint_at_roster(config, name, there=done["in_roster"])
 
 
 @command.command("move", short_help="Rename a tenant.")
@@ -277,7 +273,7 @@ def move(*, name: str, new: str, config: Path, as_json: bool) -> None:
     done = perform(config, "store.move", tenant=name, name=new)
     with said_as_well(f"the tenant is {new} now, and its entry is not"):
         renamed = rename_tenant(roster, name, new)
-    done["in_roster"] |= renamed
+    done["in_roster"] = _is_in_roster(config, new)
     if as_json:
         print_json(done)
     else:
@@ -285,12 +281,16 @@ def move(*, name: str, new: str, config: Path, as_json: bool) -> None:
     if not done["access_stays"]:
         text = "its API tokens are refused. If it accepts no writes now, move it back and again once it does"
         click.echo(f"{text}; those of another tenant, whose backup it came from, stay refused", err=True)
-    _hint_at_roster(config, new, there=done["in_roster"])
 
 
-def _hint_at_roster(config: Path, name: str, *, there: bool) -> None:
-    """Warn that a tenant without an entry in the roster accepts no pushes."""
+def _is_in_roster(config: Path, name: str) -> bool:
+    """Whether the roster, as it is now, has an entry of a tenant. Warn that one without accepts no pushes."""
+    from crm_core.cli.roster_edit import has_entry
+
+    there = False
+    with suppress(SetupError):  # keys.yaml cannot be read, which is no part of this command
+        there = has_entry(config / "keys.yaml", name)
     if not there:
-        problem = f"{config / 'keys.yaml'} has no entry for {name}, so it accepts no pushes"
-        advice = "create a key with crm keys rotate {name}, or rename the entry of the tenant that it replaces"
-        click.echo(f"{problem}: {advice.format(name=name)}.", err=True)
+        advice = f"create a key with crm keys rotate {name}, or rename the entry of the tenant that it replaces"
+        click.echo(f"{config / 'keys.yaml'} has no entry for {name}, so it accepts no pushes: {advice}.", err=True)
+    return there

@@ -37,8 +37,7 @@ async def restore(services: Services, tenant: str, source: str) -> AsyncIterator
     services.views.forget(tenant)
     ended = await end_foreign_access(services.backend, tenant, services.now())
     revision = (await services.backend.view(tenant, None)).revision
-    found = {"tenant": tenant, "revision": revision, "in_roster": tenant in _rostered(services)}
-    return only({**found, "access_ended": ended})
+    return only({"tenant": tenant, "revision": revision, "access_ended": ended})
 
 
 async def only(item: dict[str, object]) -> AsyncIterator[dict[str, object]]:
@@ -53,7 +52,7 @@ async def move(services: Services, tenant: str, name: str) -> dict[str, object]:
     services.views.forget(tenant)
     services.views.forget(name)
     stays = await keep_access(services.backend, tenant, name, services.now())
-    return {"tenant": name, "was": tenant, "in_roster": name in _rostered(services), "access_stays": stays}
+    return {"tenant": name, "was": tenant, "access_stays": stays}
 
 
 async def _is_renamed(services: Services, tenant: str, name: str) -> bool:

@@ -51,6 +51,15 @@ def test_a_move_that_was_killed_next_to_a_server_is_finished(box: Box) -> None:
     assert names(box) == (["westwind"], {"westwind"})
 
 
+def test_an_entry_of_this_moment_counts(box: Box) -> None:
+    """The server reads an edited roster within two seconds; what a restore says of it is true immediately."""
+    box.start()
+    box.crm("tenant", "backup", TENANT, str(box.folder / "copy"))
+    box.crm("keys", "rotate", "westwind")
+    assert "has no entry" not in box.crm("tenant", "restore", "westwind", str(box.folder / "copy"))
+    assert "has no entry for eastwind" in box.crm("tenant", "restore", "eastwind", str(box.folder / "copy"))
+
+
 def test_a_move_to_a_tenant_of_another_key_is_no_finished_one(box: Box) -> None:
     """A roster entry that the new name has already means that the tenant there is another one."""
     roster = box.config / "keys.yaml"
