@@ -137,7 +137,7 @@ def _password(*, from_stdin: bool) -> str:
         return _line_of_input()
     if not has_terminal():
         raise click.UsageError("there is no terminal to prompt for the password; use --password-stdin")
-    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
 
 
 def _line_of_input() -> str:

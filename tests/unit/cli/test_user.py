@@ -1,7 +1,13 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -30,3 +36,38 @@ def test_no_terminal_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(click.UsageError, match="use --password-stdin"):
         command.main(["passwd", "--tenant", "a", "root@example.com"], standalone_mode=False)
+
+
+def test_what_is_said_at_the_prompt_is_not_in_the_output(config: Path, crm: Callable[..., Any]) -> None:
+    """A person who mistypes the second one reads so on the terminal; what a program reads is the document alone."""
+    assert crm("tenant", "create", "contoso").code == 0
+    words = [
+        "user",
+        "create",
+        "--tenant",
+        "contoso",
+        "--email",
+        "ada@example.com",
+        "--role",
+        "admin",
+        "--json",
+        "--config",
+    ]
+    person, terminal = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "crm_core.cli", *words, "--config", str(config)],
+        stdin=terminal,
+        stderr=terminal,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as asking:
+        os.close(terminal)
+        for prompt, typed in (("Password", "right"), ("Repeat", "wrong"), ("Password", "right"), ("Repeat", "right")):
+            said = b""
+            while prompt not in said.decode() or not said.endswith(b": "):
+                said += os.read(person, 1000)
+            os.write(person, f"{typed} horse battery\n".encode())
+        assert asking.stdout is not None
+        made = json.loads(asking.stdout.read())
+    os.close(person)
+    assert (made["email"], asking.returncode) == ("ada@example.com", 0)
