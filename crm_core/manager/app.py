@@ -95,9 +95,8 @@ class Manager:
     async def _refuse(self, scope: Scope, error: CrmError, send: Send) -> None:
         request_id = self._new_request_id()
         if error.status >= 500:
-            log.warning(
-                "request_failed", code=error.code, method=scope["method"], path=scope["path"], request_id=request_id
-            )
+            path = _without_secret(scope["path"])
+            log.warning("request_failed", code=error.code, method=scope["method"], path=path, request_id=request_id)
         accepted = fields.value_of(scope["headers"], b"accept") or b""
         as_page = b"text/html" in accepted and "/api/" not in scope["path"]
         await send_problem(send, error, request_id, instance=self._documented_by(scope["path"]), as_page=as_page)
@@ -115,6 +114,12 @@ def _target(scope: Scope) -> str:
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
     return target.decode("ascii")
+
+
+def _without_secret(path: str) -> str:
+    """A path for the log: that of a page without what follows its name, since a link to set a password is a secret."""
+    of_tenant, page = path.split("/")[:5], path.split("/")[5:]
+    return path if len(page) < 2 or page[0] == "api" else "/".join([*of_tenant, page[0], "..."])
 
 
 def _only_get(scope: Scope) -> None:

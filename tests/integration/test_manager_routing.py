@@ -178,3 +178,22 @@ async def test_people_get_a_page(tmp_path: Path) -> None:
         gone = await front.ask("/i/us9/t/northwind/", headers=browser)
         assert (gone.status, b"refresh" in gone.body) == (421, False)
         problem(await front.ask("/i/eu1/t/n/api/v1/bootstrap", headers=browser), 502, "instance_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/i/eu1/t/n/password/secret.link", "/i/eu1/t/n/password/..."),
+        ("/i/eu1/t/n/customers", "/i/eu1/t/n/customers"),
+        ("/i/eu1/t/n/api/v1/customers/7", "/i/eu1/t/n/api/v1/customers/7"),
+        ("/i/eu1/docs", "/i/eu1/docs"),
+    ],
+)
+async def test_the_log_has_no_secret_link(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str, logged: str
+) -> None:
+    """A link to set a password, which is still good after the failure, is not in the log of a request that failed."""
+    async with managing(tmp_path, {"eu1": ["http://127.0.0.1:9"]}) as front:
+        assert (await front.ask(path)).status == 502
+    (line,) = [record for record in caplog.records if record.getMessage() == "request_failed"]
+    assert line.__dict__["members"]["path"] == logged
