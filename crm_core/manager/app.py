@@ -16,7 +16,7 @@ from crm_core.manager.routes import Instance
 from crm_core.manager.upstream import log
 from crm_core.server.asgi import Receive, Scope, Send
 from crm_core.server.paths import refused
-from crm_core.server.source import UNIX, is_operator, peer_of, scheme_of, source_of
+from crm_core.server.source import UNIX, is_operator, is_own_host, peer_of, scheme_of, source_of
 
 _INSTANCES: Final = "/i/"
 _UNKNOWN: Final = "unknown"  # as RFC 7239, section 6.2, has it; without a field the source would be this host
@@ -88,7 +88,8 @@ class Manager:
 
     def _is_operator(self, scope: Scope) -> bool:
         settings = self._roster.settings
-        return is_operator(
+        host = fields.value_of(scope["headers"], b"host") or b""
+        return is_own_host(host.decode("ascii")) and is_operator(
             peer_of(scope), scope["headers"], proxies=settings.trusted_proxies, operators=settings.operators
         )
 

@@ -14,6 +14,11 @@ from crm_core.errors import SetupError
 
 _UNIX: Final = "unix:"
 _LONGEST_PATH: Final = 107
+_ADVICE: Final = {
+    errno.EADDRINUSE: "stop the process that listens there, or set another address",
+    errno.EACCES: "set a port above 1023, or a socket in a folder of this user",
+    errno.EADDRNOTAVAIL: "set an address of this host",
+}
 
 
 class Listener:
@@ -51,9 +56,10 @@ def bound(listen: str) -> Listener:
         return _unix(Path(listen.removeprefix(_UNIX))) if listen.startswith(_UNIX) else _tcp(listen)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        advice = "; stop the process that listens there, or set another address" if taken else ""
-        raise SetupError([f"listen: {listen} cannot be listened on: {reason}{advice}"]) from error
+        advice = (
+            _ADVICE.get(error.errno or 0, "set another address") if isinstance(error, OSError) else "set another port"
+        )
+        raise SetupError([f"listen: {listen} cannot be listened on: {reason}; {advice}"]) from error
 
 
 def _tcp(listen: str) -> Listener:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from crm_core.model.sources import Network, plain_address, within
 from crm_core.server.asgi import Scope
@@ -61,6 +62,19 @@ def is_operator(
     if forwarded and not within(peer, proxies):
         return False
     return within(source_of(peer, headers, proxies), operators)
+
+
+def is_own_host(host: str, public: str | None = None) -> bool:
+    """Whether the value of a Host field is an address, localhost, or the host of the origin ``public``.
+
+    A page of another site can lead an operator's own browser here, under a name of that site that it resolves to this
+    address (DNS rebinding), and read what is returned.
+    """
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return plain_address(name) is not None or name in ("localhost", public and urlsplit(public).hostname)
 
 
 def _bare(hop: str) -> str | None:

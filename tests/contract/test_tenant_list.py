@@ -99,6 +99,13 @@ def test_a_foreign_host_finds_nothing(box: Box, path: str) -> None:
         assert box.client.get(path, headers={"Host": host}).status_code == 200
 
 
+def test_a_foreign_host_reads_no_names(box: Box) -> None:
+    """Readiness is for everyone; what is wrong, and with which tenants, is for operators under our own names."""
+    assert "tenants" in box.client.get("/readyz").json()
+    stranger = box.client.get("/readyz", headers={"Host": "rebound.example.com"})
+    assert (stranger.status_code, set(stranger.json())) == (200, {"status", "instance", "storage_up"})
+
+
 def test_the_public_host_finds_it(boxes: Boxes) -> None:
     """A monitor may use the instance's public name, if its address is an operator's."""
     box = boxes(settings={"public_url": "https://crm.example.com"})

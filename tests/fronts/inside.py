@@ -71,10 +71,16 @@ class Front:
         return await asyncio.open_connection(self.host, self.port)
 
     async def ask(
-        self, target: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        target: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        host: str | None = None,
     ) -> Answer:
-        """One request on a new connection."""
-        head = [f"{method} {target} HTTP/1.1", "Host: front.example"]
+        """One request on a new connection; operators name the host by its address."""
+        host = host or ("127.0.0.1" if target.startswith("/-/") else "front.example")
+        head = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
         head += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if body is not None:
             head.append(f"Content-Length: {len(body)}")

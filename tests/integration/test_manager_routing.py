@@ -99,6 +99,8 @@ async def test_operators(tmp_path: Path) -> None:
             assert report["roster"]["error"] is None
             for field in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):  # came through an untrusted proxy
                 problem(await front.ask("/-/instances", headers={field: "127.0.0.1"}), 404, "not_found")
+            for host, status in (("front.example", 404), ("localhost:80", 200), ("[::1]", 200)):  # DNS rebinding
+                assert (await front.ask("/-/instances", host=host)).status == status
         async with managing(tmp_path, instances, operators=["192.0.2.0/24"], trusted_proxies=["127.0.0.1"]) as front:
             problem(await front.ask("/-/instances"), 404, "not_found")
             for chain, status in (("192.0.2.7", 200), ("192.0.2.7, 198.51.100.1", 404), ("198.51.100.1", 404)):

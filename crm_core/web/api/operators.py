@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from crm_core import errors
 from crm_core.errors import InvalidParameter, NotFound, StorageUnavailable
 from crm_core.metrics import Metrics
-from crm_core.model.sources import plain_address
-from crm_core.server.source import is_operator
+from crm_core.server.source import is_operator, is_own_host
 from crm_core.services import Services
 from crm_core.sync.tenant_list import MOST, STATUSES
 from crm_core.web.answers import Answer, answer, content
@@ -143,27 +141,16 @@ def _sections(unreadable: Mapping[str, tuple[SectionFault, ...]]) -> list[dict[s
 
 
 def _operators_only(services: Services, request: Request) -> None:
-    """Raise NotFound for anyone else, as if there were nothing.
-
-    An operator's own browser can be led here by a page of another site whose name it resolves to this address (DNS
-    rebinding), so the Host must be an address, localhost, or the one in ``public_url``.
-    """
-    if not _is_operator(services, request) or not _is_own_host(services, request.field(b"host") or ""):
+    """Raise NotFound for anyone else, as if there were nothing."""
+    if not _is_operator(services, request):
         raise NotFound("There is nothing at this address.")
 
 
 def _is_operator(services: Services, request: Request) -> bool:
     settings = services.settings
-    return is_operator(request.peer, request.headers, proxies=settings.trusted_proxies, operators=settings.operators)
-
-
-def _is_own_host(services: Services, host: str) -> bool:
-    public = services.settings.public_url
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    return plain_address(name) is not None or name in ("localhost", public and urlsplit(public).hostname)
+    return is_own_host(request.field(b"host") or "", settings.public_url) and is_operator(
+        request.peer, request.headers, proxies=settings.trusted_proxies, operators=settings.operators
+    )
 
 
 async def _troubled(services: Services) -> tuple[list[dict[str, str]], str | None]:
