@@ -1,8 +1,7 @@
 """Receiving a push: the checks in the order of ``checks.Check``, with the check's name next to each call.
 
 An attempt is verified once it has passed ``Check.NONCE``. Until then a refusal counts against the limit of its source;
-from then on the nonce is used, except after a fault of the server: then nothing is recorded as used, and the same
-request may be sent again.
+from then on the nonce is used, except after a fault of the server: then the same request may be sent again.
 """
 
 from __future__ import annotations
@@ -69,12 +68,14 @@ class Receiver:
     async def receive(self, push: PushRequest) -> Receipt | Repeat:
         """Check, apply and log a push. Raises the refusal of the check that failed."""
         attempt = Attempt(push, self._context.instance, push.received_at)
-        roster, types = self._context.roster(push.tenant), self._context.registry.payload_types
+        types = self._context.registry.payload_types
         try:
             payload_type = signature_checks.known_type(push.payload_type, types)  # ADDRESS
             attempt.unread(payload_type)
-            signature_checks.receiver_enabled(self._context.settings, roster)  # RECEIVER
+            signature_checks.receiver_enabled(self._context.settings, self._context.roster(push.tenant))  # RECEIVER
             await signature_checks.acceptable_body(attempt, push)  # BODY
+            roster = self._context.roster(push.tenant)  # now: a key may have been revoked while the body came
+            signature_checks.receiver_enabled(self._context.settings, roster)
             attempt.started_at = self._context.now()
             attempt.fingerprints = tuple(self._context.sealer.fingerprints(attempt.request().sha256))
             key = self._signed_by(attempt, roster)  # HEADERS to TIMESTAMP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,28 @@ def test_a_revoked_key_cannot_lock_its_successor_out(box: Box) -> None:
     assert box.applied("branding", {"title": "B"}, envelope={"version": 5}, key_version=3)["version"] == 5
     problem(box.push("branding", {"title": "C"}, envelope={"version": 5}, key_version=3), 409, "stale_version")
     problem(box.push("branding", {"title": "D"}, envelope={"version": 9}, key_version=2), 401, "key_inactive")
+
+
+@pytest.mark.parametrize(("change", "code"), [("revoke", "key_inactive"), ("disable", "receiver_disabled")])
+def test_a_body_that_comes_late_is_judged_by_the_roster_of_its_end(box: Box, change: str, code: str) -> None:
+    """A push that began before its key was revoked, or its receiver disabled, does not outlive that."""
+    body = box.body("branding", BRANDING)
+    fields = {"Host": "crm", "Connection": "close", "Content-Length": str(len(body)), **box.sign("branding", body)}
+    head = f"POST {box.base()}/sync/branding HTTP/1.1\r\n" + "".join(f"{name}: {fields[name]}\r\n" for name in fields)
+    with socket.create_connection(("127.0.0.1", box.port), timeout=20) as late, late.makefile("rb") as answer:
+        late.sendall(head.encode() + b"\r\n" + body[:1])
+        assert box.health()["enabled"]
+        if change == "revoke":
+            box.crm("keys", "revoke", "northwind", "2")
+            edited(box, k2="revoked")
+        else:
+            box.roster["northwind"]["sync"] = "disabled"
+            box.write_roster()
+            box.reload(lambda: not box.health()["enabled"])
+        late.sendall(body[1:])
+        assert answer.readline().split()[1] == (b"401" if change == "revoke" else b"403")
+        assert code.encode() in answer.read()
+    assert "branding" not in box.health()["sections"]
 
 
 @pytest.mark.parametrize("how", ["expired", "taken away"])
