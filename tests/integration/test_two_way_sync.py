@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
-from soak.run import soak
+import httpx
+
+from plain_http import PLAIN
+from soak.run import Soak, soak
 
 
 def test_both_sides_are_equal_after_kills(tmp_path: Path) -> None:
@@ -13,3 +17,30 @@ def test_both_sides_are_equal_after_kills(tmp_path: Path) -> None:
     said: list[str] = []
     assert soak(tmp_path, records=300, writers=3, rounds=2, say=said.append) == []
     assert len(said) == 2
+
+
+def test_a_restored_backup_is_taken_over(tmp_path: Path) -> None:
+    """Records that the tenant lost are gone here too, older ones replace newer ones, and an edit here still arrives."""
+    run = Soak(tmp_path, records=3, writers=0)
+    try:
+        run.fill()
+        run.box.crm("tenant", "backup", "northwind", str(tmp_path / "backup"))
+        with httpx.Client(headers=run.headers, verify=PLAIN) as api:
+            for name in ("lost", "lost too"):
+                first = api.put(f"{run.api}/customers/external/c0", json={"name": name}).json()
+            api.put(f"{run.api}/customers/external/later", json={"name": "Later"})
+            second = api.put(f"{run.api}/customers/external/c1", json={}).json()
+            assert api.delete(f"{run.api}/customers/{second['id']}").status_code == 204
+        run.sync_once()
+        assert (first["revision"], run.differences()) == (3, [])
+        run.box.crm("tenant", "remove", "northwind", "--yes", "--no-backup")
+        run.box.crm("tenant", "restore", "northwind", str(tmp_path / "backup"))
+        run.sync_once()
+        assert run.differences() == []
+        with sqlite3.connect(run.erp) as db:
+            db.execute("UPDATE people SET name = 'Here', changed = changed + 1 WHERE number = 'c0'")
+        run.edits["c0"] = "Here"
+        run.sync_once()
+        assert run.differences() == []
+    finally:
+        run.box.stop()
