@@ -93,7 +93,7 @@ def pull(db: sqlite3.Connection, api: httpx.Client, wait: int) -> bool:
 
 
 def push(db: sqlite3.Connection, api: httpx.Client) -> bool:
-    """Send rows that were changed here; whether there were any."""
+    """Send rows that were changed here; whether any came further. One that is refused is not sent in a hurry again."""
     query = "SELECT number, id, name, email, revision, changed FROM people WHERE changed LIMIT 500"
     rows = db.execute(query).fetchall()
     items = [
@@ -103,7 +103,7 @@ def push(db: sqlite3.Connection, api: httpx.Client) -> bool:
     if not rows:
         return False
     results = api.post("customers/batch", json={"items": items}).raise_for_status().json()["results"]
-    archived = []
+    archived, refused = [], 0
     with db:
         for (number, _, _, _, _, changed), result in zip(rows, results, strict=True):
             if "revision" in result:
@@ -113,13 +113,14 @@ def push(db: sqlite3.Connection, api: httpx.Client) -> bool:
                 archived.append((number, result["problem"]["id"]))
             elif result["problem"]["code"] != "revision_mismatch":  # then the feed has the newer revision
                 print(number, result["problem"]["detail"], file=sys.stderr)
+                refused += 1
     for number, id_ in archived:  # it was archived over there: that ends what was changed here
         answer = api.get(f"customers/{id_}")
         with db:
             db.execute("UPDATE people SET changed = 0, revision = 0, id = ? WHERE number = ?", (id_, number))
             if answer.is_success:
                 apply(db, answer.json())
-    return True
+    return refused < len(rows)
 
 
 def main() -> None:

@@ -20,7 +20,10 @@ def test_both_sides_are_equal_after_kills(tmp_path: Path) -> None:
 
 
 def test_a_restored_backup_is_taken_over(tmp_path: Path) -> None:
-    """Records that the tenant lost are gone here too, older ones replace newer ones, and an edit here still arrives."""
+    """Records that the tenant lost are gone here too, older ones replace newer ones, and an edit here arrives.
+
+    A row that is refused stays here, and the program ends.
+    """
     run = Soak(tmp_path, records=3, writers=0)
     try:
         run.fill()
@@ -39,8 +42,9 @@ def test_a_restored_backup_is_taken_over(tmp_path: Path) -> None:
         assert run.differences() == []
         with sqlite3.connect(run.erp) as db:
             db.execute("UPDATE people SET name = 'Here', changed = changed + 1 WHERE number = 'c0'")
+            db.execute("INSERT INTO people (number, name, changed) VALUES ('unfit', '', 1)")
         run.edits["c0"] = "Here"
         run.sync_once()
-        assert run.differences() == []
+        assert run.differences() == ["unfit was not sent", "unfit: None there, (None, '', 0, False) here"]
     finally:
         run.box.stop()
