@@ -41,6 +41,10 @@ async def read_page(state: State, query: PageQuery) -> Page:
             found = paged(collection, query, slots, total, state.revision)
             break
         await asyncio.sleep(0)
+    if collection.pages is not pages:  # rows were written after they were tested
+        tests = [condition.test for condition in conditions_of(collection, query)]
+        met = [each for each in found.documents if all(test(collection.rows[each.id]) for test in tests)]
+        return replace(found, documents=tuple(met))
     if query.after is None and not query.terms:
         if len(pages) >= PAGES:
             pages.clear()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
+from crm_core.model import turns
 from crm_core.plugin.query import PageQuery, Term
 from crm_tinydb.collection import Collection
 from crm_tinydb.conditions import Slowly
 from crm_tinydb.index import Row
-from crm_tinydb.paging import page
+from crm_tinydb.paging import page, read_page
 from crm_tinydb.sorted_slots import Slot
+from crm_tinydb.state import State
 
 ROWS = 12_000
 
@@ -59,6 +65,22 @@ def test_a_row_that_changes_meanwhile_is_tested_again() -> None:
     collection.put("000000", row(collection, 0, "person"))
     ids, total = finished(work)
     assert (ids[:3], total) == (["000001", "000002", "000003"], ROWS - 1)
+
+
+async def test_a_row_that_changes_after_its_test_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long page has no record that no longer matches when it is returned, and leads on from where it ended."""
+    monkeypatch.setattr(turns, "TURN", 0.0)
+    state = State()
+    collection = state.add("notes")
+    for at in range(2000):
+        collection.put(f"{at:06}", row(collection, at, "company"))
+    query = PageQuery(collection="notes", sort="name", filters=(("words", ("company",)),), limit=500)
+    reading = asyncio.create_task(read_page(state, query))
+    await asyncio.sleep(0)  # the first rows are tested
+    collection.put("000000", row(collection, 0, "person"))
+    found = await reading
+    assert [document.id for document in found.documents] == [f"{at:06}" for at in range(1, 500)]
+    assert found.next == ("n000499", "000499")
 
 
 def test_an_empty_tuple_is_found_as_null() -> None:
