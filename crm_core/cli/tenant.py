@@ -100,16 +100,14 @@ def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool
 def _is_there(config: Path, name: str) -> bool:
     """False: an interrupted removal left only the tenant's entry in the roster. Raises UnknownTenant, SetupError."""
     from crm_core.cli.roster_edit import has_entry
-    from crm_core.commands.tenant import renamed_for_removal
+    from crm_core.commands.store import interrupted_removal
 
     try:
         perform(config, "tenant.state", tenant=name)
     except UnknownTenant:
-        left = renamed_for_removal(name)
-        if left in (each["tenant"] for each in perform(config, "tenant.list")["tenants"]):
-            problem = f"{name} was renamed {left} by a removal that was interrupted"
-            fix = f"crm tenant move {left} {name} undoes that; then remove it again"
-            raise SetupError([f"{problem}: {fix}"]) from None
+        stored = [each["tenant"] for each in perform(config, "tenant.list")["tenants"]]
+        if left := interrupted_removal(name, stored):
+            raise SetupError([f"{name}: {left}; then remove it again"]) from None
         if not has_entry(config / "keys.yaml", name):
             raise
         return False

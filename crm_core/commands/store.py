@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 from crm_core.access.copied_store import end_foreign_access, keep_access
@@ -65,8 +65,8 @@ async def _is_renamed(services: Services, tenant: str, name: str) -> bool:
 async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[str, object]]:
     """Read every file of the named tenants, or of all: an item with mode and problems for each."""
     known = await services.backend.tenants()
-    if missing := [tenant for tenant in tenants if tenant not in known]:
-        raise SetupError([f"there is no tenant {tenant}; crm tenant list shows the tenants" for tenant in missing])
+    if unknown := [tenant for tenant in tenants if tenant not in known]:
+        raise SetupError([f"there is no tenant {tenant}; crm tenant list shows the tenants" for tenant in unknown])
     checked = tenants or known
     for tenant in checked:
         try:
@@ -77,12 +77,32 @@ async def check(services: Services, tenants: list[str]) -> AsyncIterator[dict[st
             problems = [error.operator_detail]
         mode = (await services.backend.state(tenant)).mode
         yield {"tenant": tenant, "mode": mode, "problems": problems, "of": len(checked)}
-    for tenant in [] if tenants else sorted(_rostered(services) - set(await services.backend.tenants())):
-        problem = (
-            "keys.yaml has an entry for it, but it has no store. If it had one, check the storage that instance.yaml "
-            f"names, or restore a backup. If it is new: crm tenant create {tenant}"
-        )
+    for tenant, problem in ({} if tenants else await missing(services)).items():
         yield {"tenant": tenant, "mode": "missing", "problems": [problem], "of": len(checked)}
+
+
+async def missing(services: Services) -> dict[str, str]:
+    """The tenants that have an entry in the roster and no store, each with what to do."""
+    stored = set(await services.backend.tenants())
+    return {
+        tenant: interrupted_removal(tenant, stored)
+        or "keys.yaml has an entry for it, but it has no store. If it had one, check the storage that instance.yaml "
+        f"names, or restore a backup. If it is new: crm tenant create {tenant}"
+        for tenant in sorted(_rostered(services) - stored)
+    }
+
+
+def renamed_for_removal(tenant: str) -> str:
+    """The name of a tenant while it is removed."""
+    return f"removing-{tenant}"[:63].rstrip("-")
+
+
+def interrupted_removal(tenant: str, stored: Collection[str]) -> str | None:
+    """What an interrupted removal left of a tenant that is not there, and what undoes it; None if nothing."""
+    left = renamed_for_removal(tenant)
+    if left not in stored:
+        return None
+    return f"it was renamed {left} by a removal that was interrupted: crm tenant move {left} {tenant} undoes that"
 
 
 async def _unread(services: Services, tenant: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from crm_core.commands.store import only
+from crm_core.commands.store import missing, only, renamed_for_removal
 from crm_core.errors import SetupError
 from crm_core.model.names import is_name
 from crm_core.plugin.query import StoreState
@@ -69,11 +69,6 @@ async def remove(services: Services, tenant: str, backup: str | None) -> AsyncIt
     return only({"tenant": tenant, "backup": backup})
 
 
-def renamed_for_removal(tenant: str) -> str:
-    """The name of a tenant while it is removed."""
-    return f"removing-{tenant}"[:63].rstrip("-")
-
-
 async def _rename(services: Services, old: str, new: str) -> None:
     await services.backend.rename(old, new)
     services.views.forget(old)
@@ -93,15 +88,7 @@ def _known(tenant: str, state: StoreState | None) -> dict[str, object]:
 
 async def unstored(services: Services) -> dict[str, list[str]]:
     """A warning for each roster entry whose tenant does not exist."""
-    stored = set(await services.backend.tenants())
-    return {
-        "warnings": [
-            f"keys.yaml has an entry for {tenant}, but there is no such tenant; if there was one, check the storage "
-            f"that instance.yaml names; crm tenant create {tenant} creates a new one"
-            for tenant in sorted(services.configured.roster.tenants)
-            if tenant not in stored
-        ]
-    }
+    return {"warnings": [f"{tenant}: {why}" for tenant, why in (await missing(services)).items()]}
 
 
 async def show(services: Services, tenant: str) -> dict[str, object]:

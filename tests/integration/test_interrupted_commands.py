@@ -119,8 +119,11 @@ def test_a_removal_that_was_killed_in_its_backup_says_what_to_do(box: Box) -> No
     """The tenant has another name by then; the refusal names the command that undoes it, and that command does."""
     tenants = box.folder / "tenants"
     (tenants / TENANT).rename(tenants / f"removing-{TENANT}")
-    refused = box.crm("tenant", "remove", TENANT, "--yes", code=1)
-    assert f"crm tenant move removing-{TENANT} {TENANT}" in refused
+    for words in (("tenant", "remove", TENANT, "--yes"), ("doctor",)):
+        said = box.crm(*words, code=1)
+        assert f"crm tenant move removing-{TENANT} {TENANT}" in said
+        assert "crm tenant create" not in said
+    assert f"crm tenant move removing-{TENANT} {TENANT}" in box.crm("config", "check")
     box.crm("tenant", "move", f"removing-{TENANT}", TENANT)
     assert names(box) == ([TENANT], {TENANT})
     box.crm("tenant", "remove", TENANT, "--yes")
