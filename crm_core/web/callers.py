@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Final
 
 from crm_core.access.sessions import BROWSER_LIFETIME, Session
-from crm_core.errors import CsrfFailed, Unauthenticated
+from crm_core.errors import CsrfFailed, StorageUnavailable, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.services import Services
 from crm_core.web.request import Request
@@ -15,6 +17,7 @@ COOKIE: Final = "crm_session"
 CSRF_HEADER: Final = "X-CSRF-Token"
 _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+_PROMPT: Final = timedelta(seconds=1)
 _REFUSAL: Final = (
     "Send a credential of this tenant: Authorization: Bearer crm_... (crm token create prints a new token)."
 )
@@ -40,6 +43,24 @@ async def caller_of(services: Services, request: Request, tenant: str) -> Caller
         return await services.callers.bearer(tenant, text.strip(" "))
     except Unauthenticated as error:
         raise Unauthenticated(error.detail, rejected=True) from None
+
+
+async def require_unchanged(services: Services, request: Request, tenant: str, caller: Caller) -> None:
+    """Refuse a request whose sender signed out, or got other rights, while its body came.
+
+    Raises: Unauthenticated, StorageUnavailable.
+    """
+    if services.now() - request.received_at < _PROMPT:
+        return
+    if (await services.callers.current(tenant, caller)).revision != caller.revision:
+        raise StorageUnavailable("Your account was changed at the same time. Send the request again.", retry_after=1)
+
+
+async def body_of(services: Services, request: Request, tenant: str, caller: Caller) -> AsyncIterator[bytes]:
+    """The parts of a body that comes late. Raises as ``require_unchanged`` at its end."""
+    async for part in request.chunks():
+        yield part
+    await require_unchanged(services, request, tenant, caller)
 
 
 async def visitor(services: Services, request: Request, tenant: str) -> Caller:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from crm_core.errors import CrmError, MalformedPath, MisdirectedInstance, NotFou
 from crm_core.server.paths import refused
 from crm_core.services import Services
 from crm_core.web.answers import Answer, Later, for_head
-from crm_core.web.callers import caller_of
+from crm_core.web.callers import body_of, caller_of
 from crm_core.web.compression import compressed
 from crm_core.web.cors import Cors, preflight
 from crm_core.web.operations import Operation, Route
@@ -109,6 +110,9 @@ class Dispatcher:
             if not operation.signed:
                 if not operation.open_to_all:
                     sender = await caller_of(self._services, request, parameters["tenant"])
+                    if request.whole is None:
+                        chunks = partial(body_of, self._services, request, parameters["tenant"], sender)
+                        request = msgspec.structs.replace(request, chunks=chunks)
                 query = _query_of(route, request.query_string)
                 if operation.method == "GET":
                     require_acceptable(request, route.media_types)

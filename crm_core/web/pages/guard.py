@@ -11,7 +11,7 @@ import msgspec
 
 from crm_core.errors import CrmError, CsrfFailed, NotFound, PayloadTooLarge, Unauthenticated
 from crm_core.language import gettext, gettext_noop
-from crm_core.web.callers import ended_session_cookie, require_confirmed, visitor
+from crm_core.web.callers import ended_session_cookie, require_confirmed, require_unchanged, visitor
 from crm_core.web.dispatcher import require_tenant
 from crm_core.web.operations import BASE, TENANT
 from crm_core.web.pages.anonymous_context import anonymous_context
@@ -102,6 +102,10 @@ def _guarded(site: Site, one: PageRoute) -> View:
             _admit(context, one, path)
             if one.method == "POST":
                 await _require_csrf_token(context, one.most)
+                try:
+                    await require_unchanged(site.services, current_request(), tenant, context.caller)
+                except Unauthenticated as error:
+                    return await _signed_out(site, tenant, one, error)
             return await one.view(context, **path)
         except CrmError as error:
             return await refusal(context, error, await unsaved_input(context.services, one.most) if one.keeps else None)
