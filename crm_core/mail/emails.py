@@ -5,10 +5,11 @@ They are written in the current language, which is the recipient's.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from email.utils import format_datetime, make_msgid
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from jinja2 import Environment
+
+
+_WORDS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=^_`{|}~ -]+")
+"""Words without the signs that mean something in an address, and without the beginning of an encoded one."""
+_LONGEST: Final = 76
 
 
 class MailBrand(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,10 +102,13 @@ def to_message(email: Email, brand: MailBrand, server: MailServer, *, to: str, a
 
     message = EmailMessage(policy=SMTP_POLICY)
     message["Subject"] = _line(email.subject)
-    message["From"] = _address(server.from_name or brand.title, server.from_email)
-    message["To"] = _address("", ascii_address(to))  # so that no server needs SMTPUTF8 (RFC 6531)
+    sender = _address(server.from_email)
+    # The library leaves out the quotes of a long name where it folds the line, which then names several senders.
+    phrase = _phrase(server.from_name or brand.title)
+    message.set_raw("From", "\r\n ".join(filter(None, (phrase, f"<{sender.addr_spec}>"))))
+    message["To"] = _address(ascii_address(to))  # so that no server needs SMTPUTF8 (RFC 6531)
     if server.reply_to:
-        message["Reply-To"] = _address("", server.reply_to)
+        message["Reply-To"] = _address(server.reply_to)
     message["Date"] = format_datetime(at)
     message["Message-ID"] = make_msgid(domain=server.from_email.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
@@ -114,12 +123,21 @@ def load_templates() -> None:
         _templates().get_template(name)
 
 
-def _address(name: str, address: str) -> Address:
+def _address(address: str) -> Address:
     """Parsed whole, an address such as ``jane..doe@x.example``, which some providers give, would be refused."""
     from email.headerregistry import Address
 
     local, _, domain = address.rpartition("@")
-    return Address(_line(name), username=local, domain=domain)
+    return Address(username=local, domain=domain)
+
+
+def _phrase(name: str) -> str:
+    """A name as words of a header (RFC 5322, section 3.2.5), or as encoded ones (RFC 2047), in lines that are short."""
+    from email.header import Header
+
+    line = _line(name)
+    words = None if _WORDS.fullmatch(line) else "utf-8"
+    return Header(line, words, maxlinelen=_LONGEST, header_name="From").encode(linesep="\r\n")
 
 
 def _line(text: str) -> str:

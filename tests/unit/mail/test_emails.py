@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import EmailMessage
-from email.policy import default
+from email.policy import compat32, default
 
+import msgspec
 import pytest
 from jinja2 import Environment
 
@@ -76,6 +78,31 @@ def test_an_address_with_dots_side_by_side_or_at_an_end_gets_email(address: str)
     for header in ("From", "To", "Reply-To"):
         [found] = message[header].addresses
         assert (found.username, found.domain) == (local, domain)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Nordwind",
+        "Nordwind, Büro",
+        "Nordwind Touristik GmbH, Niederlassung Hamburg-Altona, Kundenservice und Vertrieb",
+        "Acme Widgets International Holdings, Inc. (Customer Care, North America)",
+        "A name of plain words that is much longer than a line of a header, which is folded",
+        '=?utf-8?q?x?= "quoted" <someone@else.example>, ' + "x" * 60,
+        "日本語の会社名、" * 12,
+    ],
+)
+def test_the_sender_s_name_is_one_name(name: str) -> None:
+    """However long it is and whichever signs it has, it is decoded to itself, and names no other sender."""
+    server = msgspec.structs.replace(SERVER, from_name=name)
+    raw = to_message(delivery_test(BRAND, "Jana"), BRAND, server, to="jana@nw.example", at=AT).as_bytes()
+    head = raw.partition(b"\r\n\r\n")[0]
+    assert max(map(len, head.split(b"\r\n"))) <= 78
+    [sender] = message_from_bytes(raw, policy=default)["From"].addresses
+    assert sender.addr_spec == "crm@nw.example"
+    # the parser of this policy puts a space between encoded words
+    written = str(make_header(decode_header(message_from_bytes(raw, policy=compat32)["From"])))
+    assert "".join(written.split()) == "".join(f"{name} <crm@nw.example>".split())
 
 
 def test_loaded_templates_are_compiled_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
