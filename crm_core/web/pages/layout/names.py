@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from crm_core.access.user import User
+import msgspec
+
+from crm_core.access.user import USERS, User
 from crm_core.errors import NotFound
 from crm_core.language import gettext, gettext_noop
 from crm_core.model.caller import Caller
 from crm_core.plugin.query import PageQuery
 from crm_core.services import Services
 
-_MOST: Final = 200
+_READ: Final = 200  # users at a time
 _PLATFORM, _OPERATOR = gettext_noop("The platform"), gettext_noop("An operator")
 _SYSTEM, _DELETED = gettext_noop("An external system"), gettext_noop("A deleted user")
 _WITHIN: Final = {
@@ -57,9 +59,14 @@ class Names:
 
     async def colleagues(self) -> list[tuple[str, str]]:
         """The email address and name of each colleague who may sign in, by name."""
-        query = PageQuery(collection="users", sort="name", filters=(("disabled", (False,)),), limit=_MOST)
-        users, _ = await self._services.users.page(self._tenant, query)
-        return [(stored.user.email, user_name(stored.user)) for stored in users]
+        query = PageQuery(collection=USERS, sort="name", filters=(("disabled", (False,)),), limit=_READ)
+        found: list[tuple[str, str]] = []
+        while True:
+            users, page = await self._services.users.page(self._tenant, query)
+            found += [(stored.user.email, user_name(stored.user)) for stored in users]
+            if page.next is None:
+                return found
+            query = msgspec.structs.replace(query, after=page.next)
 
     async def _find(self, actor: str) -> str:
         kind, _, id_ = actor.partition(":")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from calendar import monthrange
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Final
 
@@ -32,7 +32,7 @@ class NoSuchDay(ValueError):
 
 
 def read_days(text: str, regional: RegionalFormat, today: date) -> tuple[date, ...]:
-    """The days that a text may mean: one, two if day and month may be swapped, none if it is no date.
+    """The days that a text may mean: one, two if day and month may be swapped or a word has two meanings, or none.
 
     A day without a year is the next one; a day of the week is the next one after today.
 
@@ -51,13 +51,13 @@ def read_days(text: str, regional: RegionalFormat, today: date) -> tuple[date, .
         return _from_words(found[1], found[2], found[3], regional, today)
     if found := _MONTH_DAY.fullmatch(typed):
         return _from_words(found[2], found[1], found[3], regional, today)
-    weekday = _named(typed, regional, "days")
-    return () if weekday is None else (today + timedelta(days=(weekday - today.weekday() - 1) % 7 + 1),)
+    days = _named(typed, regional, "days")
+    return tuple(sorted(today + timedelta(days=(day - today.weekday() - 1) % 7 + 1) for day in days))
 
 
 def _from_words(day: str, month: str, year: str | None, regional: RegionalFormat, today: date) -> tuple[date, ...]:
-    number = _named(month, regional, "months")
-    return () if number is None else _valid(_day(int(year) if year else None, number, int(day), today))
+    numbers = _named(month, regional, "months")
+    return tuple(sorted(_valid(*(_day(int(year) if year else None, number, int(day), today) for number in numbers))))
 
 
 def _from_numbers(found: re.Match[str], regional: RegionalFormat, today: date) -> tuple[date, ...]:
@@ -89,23 +89,22 @@ def _day(year: int | None, month: int, day: int, today: date) -> date | None:
     )
 
 
-def _named(text: str, regional: RegionalFormat, kind: str) -> int | None:
-    """The month, from 1, or the day of the week, from 0, that a word names or begins in the tenant's language."""
-    word = _plain(text)
+def _named(text: str, regional: RegionalFormat, kind: str) -> set[int]:
+    """The months, from 1, or the days of the week, from 0, that a word may name or begin.
+
+    In the tenant's language, the page's, and English. Names count more than their beginnings: a page in English shows
+    2 Mar to a Finnish tenant, whose November begins so. Two are left if the languages call two of them the same.
+    """
+    word, named, begun = _plain(text), set[int](), set[int]()
     for locale in (regional.locale, current().locale, _ENGLISH):
-        names: Mapping[int, str] = getattr(locale, kind)["format"]["wide"]
-        found = _begun(word, names.items()) or _begun(word, getattr(locale, kind)["format"]["abbreviated"].items())
-        if found:
-            return found[0]
-    return None
-
-
-def _begun(word: str, names: Iterable[tuple[int, str]]) -> list[int]:
-    """The number whose name this is or, with three characters or more, the only one whose name it begins."""
-    plain = [(number, _plain(name)) for number, name in names]
-    exact = [number for number, name in plain if name == word]
-    begun = [number for number, name in plain if len(word) >= _SHORTEST and name.startswith(word)]
-    return exact or (begun if len(begun) == 1 else [])
+        starts = set[int]()
+        for width in ("wide", "abbreviated"):
+            names: Mapping[int, str] = getattr(locale, kind)["format"][width]
+            named |= {number for number, name in names.items() if _plain(name) == word}
+            starts |= {number for number, name in names.items() if _plain(name).startswith(word)}
+        if len(word) >= _SHORTEST and len(starts) == 1:
+            begun |= starts
+    return named or begun
 
 
 def _plain(text: str) -> str:
