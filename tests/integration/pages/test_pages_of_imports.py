@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
@@ -145,6 +146,16 @@ def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(grace: Visitor, t
         assert answer.status_code == 200
     else:
         assert (answer.status_code, sentence in html.unescape(answer.text)) == (422, True)
+
+
+def test_a_row_with_more_cells_than_heads_is_refused(grace: Visitor) -> None:
+    """A separator in a text without quotes cuts nothing off; the file of refused rows has every cell."""
+    text = 'Name,Company,Notes\nA,Acme, Inc,hello\nLong B,"Bcme, Inc",hello,, ,\n'
+    page = html.unescape(grace.upload("/customers/import/run", text).text)
+    assert "1 customer created, 0 updated, 1 refused." in page
+    assert "It has more cells than the first line." in page
+    failed = re.findall(r'<textarea name="failed" hidden>\n(.*?)</textarea>', page, re.DOTALL)[0]
+    assert [*csv.reader(failed.splitlines())][1][::2] == ["A", " Inc", "hello"]
 
 
 def test_an_import_finds_what_rows_refer_to(grace: Visitor) -> None:

@@ -74,6 +74,19 @@ def test_a_form_of_a_new_record_that_is_sent_again_creates_no_other(box: Box, gr
     assert "Customer created" in grace.send(form, {**refused, "form:once": again}).text
 
 
+def test_who_may_create_and_not_view_comes_to_the_dashboard(box: Box, grace: Visitor) -> None:
+    """No one is asked whether the record doubles one that they may not see, nor led to a page that refuses them."""
+    form = {"csrf": grace.csrf("/account"), "name": "Unseen", "email": "unseen@engines.example"}
+    try:
+        box.applied("features", {**EVERYTHING, "roles": {"manager": {"deny": ["customers.view"]}}})
+        for _ in range(2):
+            answer = grace.send("/customers/new", form)
+            assert (answer.status_code, "Customer created" in answer.text) == (200, True)
+            assert str(answer.url).endswith(f"{grace.root}/")
+    finally:
+        box.applied("features", EVERYTHING)
+
+
 def test_the_timeline_shows_what_changed_and_undoes_it(grace: Visitor, alan: Visitor) -> None:
     """A change has its author and each field from and to; Undo sets the newest one back as another change."""
     path = grace.customer(name="Timely Boats", phone="111")

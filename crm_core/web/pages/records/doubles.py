@@ -46,6 +46,8 @@ class DoubleBanner(msgspec.Struct, frozen=True, kw_only=True):
 
 async def double_of(context: PageContext, record_type: RecordType, data: dict[str, Any]) -> dict[str, Any] | None:
     """A live record that the user may see and that ``data`` doubles; None if there is none."""
+    if not context.may(f"{record_type.NAME}.view"):
+        return None
     return next((match.record for match in await _matches(context, record_type, data)), None)
 
 

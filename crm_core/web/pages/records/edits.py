@@ -110,7 +110,8 @@ async def created(context: PageContext, module: str) -> Response:
         return await _page(context, form, error=replayed.error, picks=picks)
     except _KEEPING as error:
         return await _page(context, form, error=error, picks=picks)
-    following = _back(context, picks.form) or f"{context.root}/{module}/{written.id}"
+    page_of_it = f"/{module}/{written.id}" if context.may(f"{module}.view") else "/"
+    following = _back(context, picks.form) or context.root + page_of_it
     text, follow = gettext("{record} created", record=context.one_of(record_type)), ""
     if moment_of(record_type):
         text = gettext("{kind} added", kind=kind_of(context, record_type, data))

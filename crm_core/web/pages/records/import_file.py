@@ -45,10 +45,14 @@ _ALSO_CALLED: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class ImportFile(msgspec.Struct, frozen=True):
-    """The heads of the columns, and the rows, each with its line number and as many cells as there are heads."""
+    """The heads of the columns, and the rows, each with its line number and as many cells as there are heads.
+
+    ``excess``: the cells of a row for which there is no head, by line number.
+    """
 
     heads: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
+    excess: Mapping[int, tuple[str, ...]]
 
 
 def decoded(content: bytes) -> str:
@@ -85,9 +89,14 @@ def parsed(text: str) -> ImportFile:
         raise InvalidRecord(
             gettext("The file has {n} rows. Import up to {most} at a time.", n=len(found) - 1, most=MOST_ROWS)
         )
+    width, rows = len(found[0][1]), found[1:]
     heads = tuple(head.strip() for head in found[0][1])[:_MOST_COLUMNS]
     blank = ("",) * len(heads)
-    return ImportFile(heads, tuple((at, (*map(_cell, row), *blank)[: len(heads)]) for at, row in found[1:]))
+    return ImportFile(
+        heads,
+        tuple((at, (*map(_cell, row), *blank)[: len(heads)]) for at, row in rows),
+        {at: row[width:] for at, row in rows if any(cell.strip() for cell in row[width:])},
+    )
 
 
 def _cell(text: str) -> str:
@@ -146,7 +155,10 @@ def keys_of(record_type: RecordType) -> Iterator[Option]:
 
 
 def failed_rows(file: ImportFile, failed: Sequence[tuple[int, str]]) -> str:
-    """The rows that failed as CSV, with a last column that says why."""
+    """The rows that failed as CSV, with a last column that says why, and any cells without a head behind it."""
     cells = dict(file.rows)
-    rows = [[*file.heads, gettext("Error")], *([*cells[at], message] for at, message in failed)]
+    rows = [
+        [*file.heads, gettext("Error")],
+        *([*cells[at], message, *map(_cell, file.excess.get(at, ()))] for at, message in failed),
+    ]
     return lines(rows).decode()

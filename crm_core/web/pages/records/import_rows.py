@@ -91,6 +91,9 @@ class RowImport:
                 texts[field] = f"{texts[field]} {text}" if field in texts else text
         name = texts.get("name", "")
         form = RecordForm(type=self._type, formats=self._context.formats, values=dict.fromkeys(self._members, ""))
+        if line in self._file.excess:
+            sentence = gettext("It has more cells than the first line. Put texts with the separator in them in quotes.")
+            return _Row(line, name, form, message=sentence)
         values, findings = dict[str, str](), list[Finding]()
         for field, text in texts.items():
             try:
