@@ -69,3 +69,4 @@ def test_the_first_day_in_german(sit: Sit, box: Box, bare: str) -> None:
     desk.go("/")
     expect(desk.page.get_by_text("0 Geschäfte: 0\u00a0€.")).to_be_visible()
     expect(desk.page.get_by_role("heading", name="Gewonnen diesen Monat")).to_be_visible()
+    expect(desk.page.locator("main svg[role=img]")).to_have_count(0)  # no chart of nothing

@@ -105,7 +105,7 @@ class SalesDay:
             more=more,
             is_more=is_more,
             sentence=self._sentence(won, sums, months),
-            chart=self._chart(won, sums, months) if amounts.exist else None,
+            chart=self._chart(won, sums, months) if amounts.exist and any(won.values()) else None,
         )
 
     async def _won(self, rows: tuple[Row, ...], months: list[date]) -> dict[date, list[Row]]:
