@@ -76,7 +76,8 @@ def test_each_report_is_exported(sit: Sit, sold: None) -> None:
     desk = sit()
     desk.go("/account")
     fetched = desk.context.request.get(f"{desk.root}/reports/export.csv?{OWNER}&report=deals-decided&period=month")
-    head, row = fetched.text().splitlines()
+    assert fetched.body().startswith(b"\xef\xbb\xbf")  # by which a spreadsheet knows UTF-8
+    head, row = fetched.text().removeprefix("\ufeff").splitlines()
     assert head == "Month,Won,Lost,Currency"
     assert row == f"{TODAY:%Y-%m},3000.00,4000.00,EUR"
     everything = desk.context.request.get(f"{desk.root}/reports/export.csv?{OWNER}").text()

@@ -12,7 +12,7 @@ import msgspec
 from crm_core.errors import NotFound
 from crm_core.language import gettext, gettext_noop, ngettext
 from crm_core.model.currencies import CURRENCIES
-from crm_core.model.spreadsheet import lines
+from crm_core.model.spreadsheet import BOM, lines
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.answers import CSV
 from crm_core.web.pages.browser import Response, request
@@ -75,7 +75,7 @@ async def exported(context: PageContext) -> Response:
     for one in found:
         rows += [] if name else [(one.title,)]
         rows += [*one.csv, *([] if name else [()])]
-    response = Response(lines([map(_plain, row) for row in rows]), content_type=CSV)
+    response = Response(BOM + lines([map(_plain, row) for row in rows]), content_type=CSV)
     response.headers["Content-Disposition"] = f'attachment; filename="{name or MODULE}.csv"'
     response.headers["Cache-Control"] = "no-store"
     return response

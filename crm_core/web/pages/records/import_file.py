@@ -69,6 +69,7 @@ def parsed(text: str) -> ImportFile:
     """The file of a text. Raises InvalidRecord with a sentence that says what to do."""
     if len(text.encode()) > MOST_BYTES:
         raise InvalidRecord(gettext("The file is larger than {most} MB. Split it.", most=MOST_BYTES // 1024 // 1024))
+    text = text.removeprefix("\ufeff")
     first = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(_SEPARATORS, key=first.count))
     try:

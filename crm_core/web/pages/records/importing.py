@@ -11,6 +11,7 @@ import msgspec
 
 from crm_core.errors import CrmError, InvalidRecord
 from crm_core.language import gettext, localized, noun
+from crm_core.model.spreadsheet import BOM
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.answers import CSV
 from crm_core.web.pages.browser import Response, request
@@ -129,7 +130,7 @@ async def failed(context: PageContext, module: str) -> Response:
     """The rows that were refused, as a file to correct and import again."""
     record_type_of(context, module)
     text = (await request.form).get("failed", "")
-    response = Response(text.encode(), 200, content_type=CSV)
+    response = Response(BOM + text.encode(), 200, content_type=CSV)
     response.headers["Content-Disposition"] = f'attachment; filename="{module}-not-imported.csv"'
     response.headers["Cache-Control"] = "no-store"
     return response

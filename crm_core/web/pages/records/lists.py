@@ -77,7 +77,7 @@ async def exported(context: PageContext, module: str) -> Answer:
     services, parameters = context.services, list_parameters(access.shape, request.args)
     pages = await services.records.reads.export(access, parameters, services.callers.current)
     named = {"Content-Disposition": f'attachment; filename="{module}.csv"'}
-    return await compressed(current_request(), streamed(as_csv(access.shape, pages), CSV, named))
+    return await compressed(current_request(), streamed(as_csv(access.shape, pages, bom=True), CSV, named))
 
 
 class _List:

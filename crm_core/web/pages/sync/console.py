@@ -56,7 +56,7 @@ async def export_log(context: PageContext) -> Answer:
     """Stream the whole log as CSV."""
     rows = exported_log(context.services, context.tenant, context.caller, {})
     named = {"Content-Disposition": 'attachment; filename="sync-log.csv"'}
-    return await compressed(current_request(), streamed(csv_lines(rows, CSV_MEMBERS), CSV, named))
+    return await compressed(current_request(), streamed(csv_lines(rows, CSV_MEMBERS, bom=True), CSV, named))
 
 
 async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
