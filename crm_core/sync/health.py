@@ -158,7 +158,7 @@ class HealthReports:
     def _judged_without_store(self, roster: TenantRoster, reason: str, now: datetime) -> tuple[str, list[str]]:
         if off := self._off(roster):
             return "disabled", [*off, reason]
-        return "degraded", [*self._roster_problems(roster, now), reason]
+        return "degraded", [reason, *self._roster_problems(roster, now)]
 
     def _configuration(self, tenant: str, roster: TenantRoster, now: datetime, tally: Tally | None) -> dict[str, Any]:
         return {
@@ -184,9 +184,9 @@ class HealthReports:
         return []
 
     def _problems(self, tenant: str, roster: TenantRoster, summary: Summary, now: datetime) -> Iterable[str]:
-        yield from self._roster_problems(roster, now)
-        if summary.state.mode != "ok":
+        if summary.state.mode != "ok":  # first: nothing can be saved, and people lose work
             yield summary.state.reason
+        yield from self._roster_problems(roster, now)
         recent = summary.recent
         if len(recent) == RECENT and all(entry.status in ("rejected", "failed") for entry in recent):
             codes = ", ".join(dict.fromkeys(entry.error_code or "unknown" for entry in recent))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from crm_core.language import gettext_noop
+from crm_core.language import gettext, gettext_noop
 from crm_core.web.pages.browser import current_request
 
 
@@ -57,3 +57,9 @@ def unavailable() -> Unavailable:
     if sent.method != "POST":
         return _READING
     return _FORMS.get(sent.path.rpartition("/")[2], _WRITING)
+
+
+def input_stays() -> tuple[str, str]:
+    """Title and text of a form whose input was not saved and is shown again."""
+    text = gettext("Your input stays here. Save it again in a moment, or contact your platform operator.")
+    return f"{gettext(_WRITING.title)}.", text

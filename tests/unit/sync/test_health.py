@@ -134,10 +134,10 @@ async def test_a_tenant_without_an_active_key(worlds: Worlds) -> None:
     assert found["accepted_keys"][0]["state"] == "expired"
     assert (found["accepted_keys"][0]["uses"], found["accepted_keys"][0]["last_used_at"]) == (0, None)
     await world.backend.close()
-    assert (await world.services.health.report_anyway("northwind"))["reasons"] == [reason, "The storage is not open."]
+    assert (await world.services.health.report_anyway("northwind"))["reasons"] == ["The storage is not open.", reason]
     row = await world.services.health.row("northwind")
     assert row is not None
-    assert row["reasons"] == [reason, "The storage is not open."]
+    assert row["reasons"] == ["The storage is not open.", reason]
 
 
 async def test_a_store_that_accepts_no_writes_is_a_reason(world: World) -> None:

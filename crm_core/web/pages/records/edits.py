@@ -41,6 +41,7 @@ from crm_core.web.pages.records.queries import access_of, document_of, full_text
 from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.timeline_entries import kind_of, moment_of
 from crm_core.web.pages.records.typed_values import entries_of
+from crm_core.web.pages.unavailable import input_stays
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
@@ -273,6 +274,8 @@ async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> P
         return replace(_archived(context, form), tone="bad")
     if isinstance(error, NotUnique):
         return await same_value_notice(context, form.type, error)
+    if isinstance(error, ServerError):  # its own words are for the operator
+        return failure(*input_stays())
     if not isinstance(error, InvalidRecord) or not count:
         return failure(f"{gettext(error.title)}.", form.errors.get("") or localized(error.detail))
     title = ngettext("{n} field needs attention.", "{n} fields need attention.", count)
