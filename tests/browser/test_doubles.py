@@ -54,6 +54,23 @@ def test_a_duplicate_is_compared_and_set_aside(sit: Sit, api: Api, width: int, s
     expect(banner).to_have_count(1)
 
 
+def test_the_one_that_is_not_needed_is_archived_from_the_comparison(sit: Sit, api: Api) -> None:
+    """Each has its button, with Undo as everywhere; one who may not archive has none."""
+    one = api.put("customers", "spare-1", name="Spare Boats", email="post@spare.example")
+    api.put("customers", "spare-2", name="Spare Boats Ltd", email="post@spare.example")
+    desk = sit(People.manager)
+    desk.go(f"/customers/{one['id']}")
+    desk.page.locator(".banner").get_by_role("link", name="Compare").click()
+    address = desk.page.url.removeprefix(desk.root)
+    desk.page.get_by_role("button", name="Archive Spare Boats Ltd").click()
+    expect(desk.page.locator(".toast")).to_contain_text("Spare Boats Ltd archived")
+    desk.page.locator(".toast").get_by_role("button", name="Undo").click()
+    desk.go(address)  # both are there again
+    reader = sit(People.viewer)
+    reader.go(address)
+    expect(reader.page.get_by_role("button", name="Archive")).to_have_count(0)
+
+
 def box(link: Locator) -> dict[str, float]:
     """Where a link is."""
     found = link.bounding_box()

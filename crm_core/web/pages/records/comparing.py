@@ -36,7 +36,8 @@ class ComparedRow(NamedTuple):
 class CompareView(msgspec.Struct, frozen=True, kw_only=True):
     """Two records for their page. ``distinct``: the form for "Not a duplicate", empty without the right.
 
-    ``is_distinct``: that they are known to be no doubles; the form then takes that back.
+    ``is_distinct``: that they are known to be no doubles; the form then takes that back. ``revisions``: of the records,
+    for the forms that archive one of them; none without the right.
     """
 
     module: str
@@ -45,6 +46,7 @@ class CompareView(msgspec.Struct, frozen=True, kw_only=True):
     crumbs: tuple[PageLink, ...]
     records: tuple[PageLink, ...]
     rows: tuple[ComparedRow, ...]
+    revisions: tuple[int, ...]
     distinct: str
     is_distinct: bool
     other: str
@@ -70,6 +72,7 @@ async def comparison(context: PageContext, module: str, id: str, other: str) -> 
         crumbs=(PageLink(path, context.title_of(record_type)), links[0]),
         records=links,
         rows=rows,
+        revisions=(mine["revision"], theirs["revision"]) if context.may(f"{module}.delete", writes=True) else (),
         distinct=f"{path}/{id}/distinct" if context.may(f"{module}.update", writes=True) else "",
         is_distinct=is_distinct,
         other=other,
