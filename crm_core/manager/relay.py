@@ -150,14 +150,14 @@ class Relay:
     async def _pass(
         self, answer: aiohttp.ClientResponse, upstream: Upstream, send: Send, *, rare: bool = False
     ) -> None:
-        """Pass the body's parts, however ``rare``; if the body breaks off, so does the client's."""
+        """Pass the body's parts, however ``rare`` while the upstream is up; if it breaks off, so does the client's."""
         content = answer.content
         waits = ended = False  # the first part may be empty: the head is sent with it, without waiting for more
         while not ended:
             try:
                 part = await self._part(content) if waits else content.read_nowait()
             except TimeoutError as error:
-                if rare and _connected(answer):
+                if rare and upstream.state != "down" and _connected(answer):
                     continue
                 _cut_off(upstream, error)
                 return

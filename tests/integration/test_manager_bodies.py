@@ -216,6 +216,25 @@ async def test_events_come_immediately(tmp_path: Path) -> None:
         await front.idle()
 
 
+async def test_events_end_with_an_upstream_that_hangs(tmp_path: Path) -> None:
+    """A stream is cut off that says nothing while its upstream is down, so that its client connects to another."""
+
+    async def events(_: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    async with upstream(events) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(part=0.1)) as front:
+        reader, writer = await front.open()
+        writer.write(b"GET /i/eu1/events HTTP/1.1\r\nHost: h\r\n\r\n")
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+        await asyncio.sleep(0.5)
+        assert not reader.at_eof()
+        eu.ready = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
 async def test_answers_of_unreadable_form(tmp_path: Path) -> None:
     """Bytes that are no HTTP response make the instance unavailable."""
     async with upstream(answering(b"nonsense\r\n\r\n")) as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
