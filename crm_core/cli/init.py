@@ -101,7 +101,9 @@ def _write(path: Path, text: str) -> bool:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return False
+        if not path.is_file() or path.stat().st_size:
+            return False
+        handle = os.open(path, os.O_WRONLY)  # left by an init that was killed; it would not load
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

@@ -26,6 +26,15 @@ def test_a_file_that_cannot_be_written_whole_is_removed(tmp_path: Path) -> None:
     assert write_files(tmp_path, "eu1") == ["instance.yaml", "keys.yaml", "modules.yaml", "roles.yaml"]
 
 
+def test_a_file_without_content_is_written(tmp_path: Path) -> None:
+    """An init that was killed leaves one, and no file of an instance may be empty; links to other things stay."""
+    (tmp_path / "keys.yaml").touch()
+    (tmp_path / "roles.yaml").symlink_to("elsewhere")
+    assert write_files(tmp_path, "eu1") == ["instance.yaml", "keys.yaml", "modules.yaml"]
+    assert (tmp_path / "keys.yaml").read_text().endswith("tenants: {}\n")
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_bad_name_writes_no_files(tmp_path: Path, crm: Callable[..., Any]) -> None:
     """A mistyped instance or tenant is wrong usage; the corrected command starts from an empty folder."""
     for names in (("EU 1", "northwind"), ("eu1", "North Wind")):
