@@ -137,7 +137,10 @@ def restore(disk: Disk, tenants_dir: Path, name: str, source: Path, epoch: str) 
     except Damaged as error:
         raise SetupError([f"{source} is not a whole backup: it {error.reason}"]) from None
     except OSError as error:
-        raise SetupError([f"{source} cannot be restored: {error.strerror}"]) from None
+        problem = f"{source} cannot be restored: {error.strerror}"
+        if isinstance(error, FileNotFoundError):  # the command has seen it
+            problem += "; a server sees other folders (PrivateTmp, a container): put it into one that both see"
+        raise SetupError([problem]) from None
 
 
 def _check_log(content: Folded) -> None:

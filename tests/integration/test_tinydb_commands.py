@@ -147,6 +147,9 @@ def test_a_backup_that_only_the_server_sees_is_a_failure(crm: Run, environ: dict
         assert "which is not here: it sees other folders" in done.stderr
         done = crm("tenant", "backup", "northwind", str(locked / "a.backup"))
         assert (done.returncode, "Read-only file system; its unit or container" in done.stderr) == (1, True)
+        (apart / "b.backup").touch()
+        done = crm("tenant", "restore", "southwind", str(apart / "b.backup"))
+        assert (done.returncode, "a server sees other folders" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("served", [False, True])
