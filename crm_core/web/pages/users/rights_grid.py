@@ -11,6 +11,7 @@ from crm_core.language import gettext, label_of
 from crm_core.model.caller import Caller
 from crm_core.model.modules import ModuleState
 from crm_core.model.patterns import expand
+from crm_core.model.permissions import user_keys
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import Mark
@@ -46,16 +47,21 @@ def of_role(workspace: Workspace, user: User) -> frozenset[str]:
 
 
 def assignment_of(workspace: Workspace, user: User, checked: Iterable[str]) -> list[str] | None:
-    """The assignment for the checked boxes: None if all are checked, so that it includes what the role gains later.
+    """The assignment for the checked boxes: None if it removes nothing, so that it includes what the role gains later.
 
-    Patterns that match no open key stay, for a later plan or role that grants them.
+    Rights of the role in modules that are off, which have no box, stay as they were, removed or not. So do patterns
+    that match no open key, for a later plan or role that grants them.
     """
-    open_keys = of_role(workspace, user)
-    wanted = sorted(open_keys.intersection(checked))
-    if len(wanted) == len(open_keys):
+    open_keys, every = of_role(workspace, user), frozenset(workspace.catalog.keys)
+    overlays = workspace.entitlements.roles
+    granted = user_keys(user.role, roles=workspace.roles, allowed=every, overlays=overlays, assignment=None)
+    closed = granted - open_keys - workspace.roles.core_keys
+    left = closed if user.assignment is None else expand(user.assignment, closed)
+    wanted = open_keys.intersection(checked)
+    if wanted == open_keys and left == closed:
         return None
     dormant = [pattern for pattern in user.assignment or () if not expand((pattern,), open_keys)]
-    return [*wanted, *dormant]
+    return [*sorted(wanted | (left - expand(dormant, left))), *dormant]
 
 
 def narrowed(workspace: Workspace, user: User) -> int:
@@ -99,7 +105,7 @@ class RightsGrid:
 
     def _outcome(self, state: ModuleState, key: str) -> tuple[Mark, str]:
         workspace, user = self._workspace, self._user
-        first, role = user_name(user).split()[0], workspace.roles.get(user.role)
+        first, role = (user_name(user).split() or [user.email])[0], workspace.roles.get(user.role)
         if key in self._assigned:
             return Mark("ok", "check", gettext("Allowed")), ""
         if key in self._open:
