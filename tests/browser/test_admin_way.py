@@ -41,6 +41,8 @@ def test_an_admins_whole_way(sit: Sit, box: Box) -> None:
     guest.expected.add(410)
     guest.page.goto(link)
     expect(guest.page.get_by_text("This link no longer works.")).to_be_visible()
+    guest.page.get_by_role("link", name="Request a new link").click()
+    guest.page.wait_for_url("**/forgot")
     guest.go("/customers/new")
 
     page.get_by_role("link", name="Inga Behrens").click()
