@@ -65,14 +65,14 @@ class Configuration:
         newest = (watched.error for watched in (self._roster, self._catalog, self._roles))
         return tuple(line for error in newest if error is not None for line in error.splitlines())
 
-    def poll(self, *, force: bool = False) -> bool:
-        """Load what was edited. True if anything took effect."""
+    def poll(self, *, force: bool = False, patient: bool = False) -> bool:
+        """Load what was edited, ``patient`` as in ``Watched``. True if anything took effect."""
         # The catalog first: roles are read against it. Its edit may also leave roles with which no server would start.
-        catalog = self._catalog.poll(force=force)
+        catalog = self._catalog.poll(force=force, patient=patient)
         changed = [
             catalog,
-            self._roster.poll(force=force),
-            self._roles.poll(force=force or catalog),
+            self._roster.poll(force=force, patient=patient),
+            self._roles.poll(force=force or catalog, patient=patient),
         ]
         if any(changed):
             self.generation += 1
@@ -98,7 +98,7 @@ class Configuration:
                 force, self._force = self._force, False
                 self._touched.clear()
                 before = self.errors()
-                if await asyncio.to_thread(self.poll, force=force) or self.errors() != before:
+                if await asyncio.to_thread(self.poll, force=force, patient=True) or self.errors() != before:
                     changed()
         finally:
             stopping.cancel()

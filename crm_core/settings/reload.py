@@ -13,7 +13,7 @@ from crm_core.errors import SetupError
 T = TypeVar("T")
 _Mark = tuple[int, int, int, int] | None
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
 
 
 class Watched(Generic[T]):
@@ -29,14 +29,21 @@ class Watched(Generic[T]):
         self._now = now
         self._mark = _mark(path)  # before reading, so that an edit while reading shows in the next poll
         self._was_there = self._mark is not None
+        self._seen = self._mark
         self.value = load()
         self.loaded_at = now()
         self.error: str | None = None
 
-    def poll(self, *, force: bool = False) -> bool:
-        """Load the file if it was edited, or always with ``force``. True if a value took effect."""
+    def poll(self, *, force: bool = False, patient: bool = False) -> bool:
+        """Load the file if it was edited, or always with ``force``. True if a value took effect.
+
+        ``patient``: wait while it differs from the poll before, since it may be half written. Half a roster may load.
+        """
         mark = _mark(self.path)
         if mark == self._mark and not force:
+            return False
+        before, self._seen = self._seen, mark
+        if patient and mark != before and not force:
             return False
         self._mark = mark
         try:

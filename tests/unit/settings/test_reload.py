@@ -74,6 +74,23 @@ def test_a_pipe_in_a_files_place_does_not_block_the_others(configure: Any, tmp_p
     assert configuration.roster_error is None
 
 
+def test_half_a_roster_is_not_loaded(configure: Any, tmp_path: Path) -> None:
+    """A patient poll, such as the server's, waits while a file is written: its beginning may be a roster too."""
+    roster = "tenants:\n" + "".join(f"  t{number}: {{}}\n" for number in range(40))
+    (tmp_path / "keys.yaml").write_text(roster)
+    configuration = configure()
+    with (tmp_path / "keys.yaml").open("w") as file:
+        for line in roster.splitlines():
+            file.write(f"{line}\n")
+            file.flush()
+            assert not configuration.poll(patient=True)
+            assert len(configuration.roster.tenants) == 40
+        file.write("  t40: {}\n")
+    assert not configuration.poll(patient=True)
+    assert configuration.poll(patient=True)
+    assert len(configuration.roster.tenants) == 41
+
+
 def test_an_edit_that_does_not_load_changes_nothing(configure: Any, tmp_path: Path) -> None:
     """The last good roster stays in effect and the error is reported until a good edit comes."""
     (tmp_path / "keys.yaml").write_text(GOOD)
