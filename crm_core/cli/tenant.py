@@ -115,16 +115,10 @@ def _is_there(config: Path, name: str) -> bool:
 
 
 def _backup_file(config: Path, name: str) -> Path:
-    """A new file in the folder `backups`, which is created (0700) if necessary. Raises SetupError."""
+    """A new file in the folder `backups`. Raises SetupError."""
     from crm_core.settings import load_instance_outline
 
     folder = load_instance_outline(config / "instance.yaml").tenants_dir.absolute().parent / "backups"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise SetupError(
-            [f"{folder} cannot be created: {error.strerror}; or use crm tenant backup first, then --no-backup"]
-        ) from None
     return folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.backup"
 
 

@@ -58,6 +58,8 @@ async def remove(services: Services, tenant: str, backup: str | None) -> AsyncIt
     gone = renamed_for_removal(tenant)
     if await services.backend.has(gone) and await services.backend.has(tenant):
         raise SetupError([f"an interrupted removal left {gone}: crm tenant remove {gone}, or move it to another name"])
+    if backup is not None:
+        _make_folder(Path(backup).parent)
     await _rename(services, tenant, gone)
     if backup is not None:
         try:
@@ -67,6 +69,15 @@ async def remove(services: Services, tenant: str, backup: str | None) -> AsyncIt
             raise
     await services.backend.remove(gone)
     return only({"tenant": tenant, "backup": backup})
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder (0700) unless it is there: as the user who writes into it. Raises SetupError."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        problem = f"{folder} cannot be created: {error.strerror}"
+        raise SetupError([f"{problem}; make a backup elsewhere with crm tenant backup, then add --no-backup"]) from None
 
 
 async def _rename(services: Services, old: str, new: str) -> None:

@@ -130,6 +130,14 @@ def test_a_removal_that_was_killed_in_its_backup_says_what_to_do(box: Box) -> No
     assert names(box) == ([], set())
 
 
+def test_the_process_that_writes_a_backup_makes_its_folder(box: Box) -> None:
+    """Where root runs the command, a folder of root's would be closed to the server."""
+    box.start()
+    target = box.folder / "backups" / "a.backup"
+    (done,) = client.stream(box.folder / "tenants", "tenant.remove", {"tenant": TENANT, "backup": str(target)})
+    assert (done["backup"], target.exists(), target.parent.stat().st_mode & 0o777) == (str(target), True, 0o700)
+
+
 def test_a_tenant_created_again_after_a_killed_removal_is_removed_second(box: Box) -> None:
     """The tenant that the first removal left has to go first, and the refusal says so."""
     tenants = box.folder / "tenants"
