@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 MAX_IN_FLIGHT: Final = 2048
-"""Requests in progress at one upstream; one that hangs leaves sockets for the others."""
+"""Requests in progress at one upstream, without event streams; one that hangs leaves sockets for the others."""
 
 RETRY_SECONDS: Final = 1
 """Retry-After of a response for an instance that could not be reached."""

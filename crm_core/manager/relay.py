@@ -136,6 +136,7 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         self._streams.add(task)
+        upstream.streams += 1
         try:
             if not self._ending:
                 await self._pass(answer, upstream, send, rare=True)
@@ -145,6 +146,7 @@ class Relay:
                 raise
         finally:
             self._streams.discard(task)
+            upstream.streams -= 1
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pass(

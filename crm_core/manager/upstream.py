@@ -49,6 +49,7 @@ class Upstream:
         self.address = address
         self.drained = address.drained
         self.in_flight = 0
+        self.streams = 0  # event streams among them; each is a client that has its connection
         self.state: State = "unknown"
         self.storage_up = True  # whether its database answers: other upstreams may reach theirs
         self.since = now()
@@ -63,7 +64,7 @@ class Upstream:
     @property
     def open(self) -> bool:
         """Whether it accepts a request."""
-        return not self.drained and not self.retired.is_set() and self.in_flight < MAX_IN_FLIGHT
+        return not self.drained and not self.retired.is_set() and self.in_flight - self.streams < MAX_IN_FLIGHT
 
     async def request(self, method: str, target: str, **options: Any) -> aiohttp.ClientResponse:
         """Send a request with the target unchanged, and return when the response's head is complete."""

@@ -183,3 +183,29 @@ async def _seen(stand_in: StandIn, count: int = 1) -> None:
     async with asyncio.timeout(5):
         while len(stand_in.seen) < count:  # noqa: ASYNC110 -- what the other side has so far
             await asyncio.sleep(0.01)
+
+
+async def test_event_streams_leave_room_for_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open pages do not count against the limit, however many there are."""
+    monkeypatch.setattr("crm_core.manager.upstream.MAX_IN_FLIGHT", 3)
+    end = asyncio.Event()
+
+    async def respond(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        if b"events" not in seen.line:
+            writer.write(OK)
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        await end.wait()
+        writer.close()
+
+    async with upstream(respond) as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
+        streams = [await front.open() for _ in range(5)]
+        for reader, writer in streams:
+            writer.write(b"GET /i/eu1/events HTTP/1.1\r\nHost: h\r\n\r\n")
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert await front.in_flight() == 5
+        assert (await front.ask("/i/eu1/x")).status == 200
+        end.set()
+        for _, writer in streams:
+            writer.close()
+        await front.idle()
