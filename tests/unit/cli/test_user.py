@@ -51,7 +51,6 @@ def test_what_is_said_at_the_prompt_is_not_in_the_output(config: Path, crm: Call
         "--role",
         "admin",
         "--json",
-        "--config",
     ]
     person, terminal = os.openpty()
     with subprocess.Popen(
