@@ -66,7 +66,7 @@ def test_compare_shows_both_side_by_side(grace: Visitor) -> None:
     assert re.search(r'<th scope="row">Email</th><td>.*?rosalind@.*?</td><td>.*?rosalind@', main)
     assert '<th scope="row">Notes' not in main
     for path, name in ((one, "Rosalind Franklin"), (other, "R. Franklin")):
-        assert re.search(rf'<th scope="col"><a href="{grace.root}{path}"[^>]*>{name}</a>', main)
+        assert re.search(rf'<th scope="col"><div class="row"><a href="{grace.root}{path}"[^>]*>{name}</a>', main)
 
 
 def test_not_a_duplicate_is_remembered_for_everyone(grace: Visitor, alan: Visitor) -> None:
