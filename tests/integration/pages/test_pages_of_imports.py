@@ -79,10 +79,9 @@ def test_an_export_is_imported_again_with_progress(box: Box, grace: Visitor) -> 
 
 
 @pytest.mark.parametrize("path", ["/customers/export.csv", "/sync/log.csv"])
-def test_downloads_of_pages_begin_with_a_byte_order_mark(box: Box, path: str) -> None:
+def test_downloads_of_pages_begin_with_a_byte_order_mark(ida: Visitor, path: str) -> None:
     """People open them in a spreadsheet, which reads umlauts of a file without one as two other characters."""
-    visitor = Visitor(box, "admin")
-    answer = visitor.client.get(visitor.root + path)
+    answer = ida.client.get(ida.root + path)
     assert answer.status_code == 200
     assert answer.content.startswith(b"\xef\xbb\xbf")
     assert not answer.content.startswith(b"\xef\xbb\xbf" * 2)
