@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakSet
 
 import msgspec
@@ -48,6 +48,14 @@ class _Reading(threading.local):
     cpu = at = float("-inf")
 
 
+class RunningCall(NamedTuple):
+    """A call that has not returned; ``since``: by the clock of the door."""
+
+    plugin: str
+    hook: str
+    since: float
+
+
 class Door:
     """The door of one process.
 
@@ -64,6 +72,8 @@ class Door:
         self._on_failure = on_failure
         self._reading = _Reading()
         self._named: WeakSet[PluginFailed] = WeakSet()  # a plugin can raise one too, with any words
+        self.running: dict[int, RunningCall] = {}
+        """The innermost call of each thread."""
         self.observers: list[Callable[[str, str], None]] = []
         """Called with plugin and hook after each call that took ``SLOW`` or longer."""
 
@@ -80,7 +90,8 @@ class Door:
 
         Raises PluginFailed.
         """
-        reading, left = self._reading, self._wall()
+        reading, left, thread = self._reading, self._wall(), threading.get_ident()
+        outer, self.running[thread] = self.running.get(thread), RunningCall(plugin, hook, left)
         if left - reading.at > _FRESH:
             reading.cpu, reading.at = self._clock(), left
         since = reading.cpu + left - reading.at  # no less than what the clock of CPU would say now
@@ -105,8 +116,16 @@ class Door:
             self._named.add(failed)
             raise failed from error
         finally:
+            if outer is None:
+                del self.running[thread]
+            else:
+                self.running[thread] = outer
             if self._wall() - left >= SLOW:  # no call takes more CPU than time, and this clock is no system call
                 self._time(plugin, hook, self._clock() - since)
+
+    def seconds_of(self, call: RunningCall) -> float:
+        """How long a call has been running."""
+        return self._wall() - call.since
 
     def _time(self, plugin: str, hook: str, seconds: float) -> None:
         if seconds >= SLOW:

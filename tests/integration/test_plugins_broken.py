@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -50,6 +51,14 @@ def crm_validate_payload(section, part, context):
     if broken():
         open(os.path.join(os.path.dirname(__file__), "begun"), "w").close()
         time.sleep(1)
+"""
+WAITS = """
+import time
+
+@hookimpl
+def crm_validate_payload(section, part, context):
+    while broken():
+        time.sleep(0.05)
 """
 POLICY = """
 @hookimpl
@@ -183,6 +192,36 @@ def test_ctrl_c_in_the_middle_of_a_plugin_ends_the_server_after_its_answer(made:
         box.process.send_signal(signal.SIGINT)
         assert good(pushed.result())["status"] == "applied"
     assert box.process.wait(timeout=30) == 0
+
+
+def test_a_plugin_that_does_not_return_is_named_while_it_lasts(made: Made) -> None:
+    """Nothing else answers meanwhile, so the log says which plugin waits, and at which line."""
+    box = made(waits=WAITS)
+    spoil(box)
+    with ThreadPoolExecutor(1) as pool:
+        pushed = pool.submit(box.push, "branding", BRANDING)
+        until(lambda: '"plugin_blocked"' in box.log_text(), box.log_text)
+        assert not pushed.done()
+        fix(box)
+        assert good(pushed.result())["status"] == "applied"
+    (line,) = box.log_text().splitlines()
+    named = {
+        "plugin": "waits",
+        "hook": "crm_validate_payload",
+    }
+    assert named.items() <= json.loads(line).items()
+    assert json.loads(line)["at"].startswith("crm_folder_plugin_waits:")
+
+
+def test_what_a_plugin_prints_when_it_is_loaded_is_not_in_the_output_of_a_command(tmp_path: Path) -> None:
+    """Programs parse the output."""
+    text = "\nprint('imported')\n@hookimpl\ndef crm_register_record_types():\n    print('registered')\n"
+    files = {"lone/loud.py": IMPORTS + text}
+    box = Box(tmp_path / "instance", settings={"plugins": {"folders": ["lone"]}}, files=files)
+    command = [Path(sys.executable).parent / "crm", "plugins", "--json", "--config", box.config]
+    done = subprocess.run(command, env=box.environ, capture_output=True, text=True, check=True)
+    assert "loud" in [one["name"] for one in json.loads(done.stdout)]
+    assert "imported\nregistered\n" in done.stderr
 
 
 @pytest.mark.parametrize(("read", "matches"), [(RAISES, "pass"), ("pass", RAISES)], ids=["read", "matches"])
