@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from crm_core.settings.instance import InstanceSettings
 
 _SECONDS: Final = 0.5  # between two checks of the files
-_ENDINGS: Final = (".py", ".html", ".css", ".js", ".txt")
+_ENDINGS: Final = (".py", ".po", ".html", ".css", ".js", ".txt")
 
 
 def refuse_unsafe(settings: InstanceSettings) -> None:
@@ -95,9 +95,11 @@ class Watch:
     def _files(self) -> Iterator[Path]:
         yield self._config / "instance.yaml"
         for folder in self._plugin_folders():
-            yield from folder.glob("*.py")
+            yield from (*folder.glob("*.py"), *folder.glob("translations/*.po"))
         for package in {"crm_core", *(point.value.partition(".")[0] for point in entry_points(group="crm"))}:
             spec = importlib.util.find_spec(package)
+            if spec and not spec.submodule_search_locations and spec.origin:
+                yield Path(spec.origin)  # a distribution may be one module
             for place in spec.submodule_search_locations or () if spec else ():
                 for path, _, names in os.walk(place):
                     yield from (Path(path, name) for name in names if name.endswith(_ENDINGS))

@@ -90,7 +90,19 @@ def _of_schema(item: PayloadType | RecordType, name: str) -> Iterator[str]:
     version: Any = item.SCHEMA_VERSION
     if type(version) is not int or version < 1:
         yield f"SCHEMA_VERSION of {name} is a whole number from 1; {version!r:.80} is not"
-    for title in ("TITLE", "SINGULAR") if isinstance(item, RecordType) else ():
+    if isinstance(item, RecordType):
+        yield from _of_record_type(item, name)
+
+
+def _of_record_type(item: RecordType, name: str) -> Iterator[str]:
+    if getattr(item, "RECORD", None) is None:
+        yield f"RECORD of {name} is missing; name the msgspec.Struct with its members"
+    elif not item.members:
+        yield f"RECORD of {name} has no members"
+    module: Any = item.module
+    if not isinstance(module, str) or not is_section_name(module):
+        yield f"MODULE of {name} is the name of a module; {module!r:.80} is not"
+    for title in ("TITLE", "SINGULAR"):
         words = getattr(item, title, None)
         if not isinstance(words, str) or not words:
             yield f"{title} of {name} is a text; {words!r:.80} is not"

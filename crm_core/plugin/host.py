@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
 from functools import cache, partial
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -144,7 +145,8 @@ class PluginHost:
             self._plugins[name] = Plugin(name, version, "disabled")
             return
         try:
-            module = load()
+            with redirect_stdout(sys.stderr):  # standard output is the command's own, such as JSON
+                module = load()
             version = version or str(getattr(module, "__version__", ""))
         except KeyboardInterrupt:
             raise

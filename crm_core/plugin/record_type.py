@@ -34,7 +34,7 @@ from typing import Any, ClassVar, Union, get_args, get_origin
 import msgspec
 
 from crm_core.errors import Finding
-from crm_core.model.fields import bare, is_struct, metas, struct_fields
+from crm_core.model.fields import bare, convert, is_struct, metas, struct_fields
 from crm_core.plugin.class_help import class_help
 from crm_core.plugin.member import INDEXED, SEARCHABLE, Kind, Member, describe
 
@@ -197,6 +197,7 @@ def _faults(cls: type[RecordType]) -> Iterator[str]:
                 yield f"{use} names {name}, but a member of kind {members[name].kind} cannot be that"
     yield from _unfit_for_pages(cls, members)
     yield from _unsafe(cls.RECORD, "RECORD")
+    yield from _wrong_defaults(cls.RECORD)
     for name in cls.COMPUTED:
         if name not in members:
             yield f"COMPUTED names {name}, which is no member of RECORD"
@@ -258,6 +259,14 @@ def _ill_named(members: Mapping[str, Member], *, completes: bool) -> Iterator[st
             yield f"the core owns the member {member.name}; call it something else"
         elif member.name in FORM_NAMES or ":" in member.name:
             yield f"the forms of pages use the name {member.name}; call the member something else"
+
+
+def _wrong_defaults(record: type[msgspec.Struct]) -> Iterator[str]:
+    """Defaults that their own member refuses: each record without the member could not be changed any more."""
+    for field in struct_fields(record):
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        if default is not msgspec.NODEFAULT and (wrong := convert(msgspec.to_builtins(default), field.type)[1]):
+            yield f"the default of {field.encode_name} is none of its values: {wrong[0].message}"
 
 
 def _unsafe(type_: Any, path: str) -> Iterator[str]:

@@ -6,7 +6,9 @@ together, each with its owners, and nothing starts.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
 from functools import cached_property
 from typing import Any
 
@@ -97,15 +99,17 @@ class _Collector:
         found: dict[str, Any] = {}
         for owner, answer in self._host.answers(hook, list):
             try:
-                items = answer()
+                with redirect_stdout(sys.stderr):  # standard output is the command's own
+                    items = answer()
             except PluginFailed as error:
                 self._refuse(owner, f"{hook} failed: it raised {said(error.__cause__ or error)}")
                 continue
             for item in items:
                 faults = faults_of(item, kind, expected)
                 if not faults and item.NAME in found:
-                    other = f"the {kind} {item.NAME} is registered by {self.owners[kind, item.NAME]} already"
-                    faults = [f"{other}; disable one of the two plugins"]
+                    other = self.owners[kind, item.NAME]
+                    remedy = "give one another NAME" if other == owner else "disable one of the two plugins"
+                    faults = [f"the {kind} {item.NAME} is registered by {other} already; {remedy}"]
                 for fault in faults:
                     self._refuse(owner, fault)
                 if faults:

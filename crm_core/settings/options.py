@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from crm_core.model.fields import struct_fields
+from crm_core.plugin.door import said
 from crm_core.settings.document import Items, MappingMember, Node
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
@@ -63,15 +64,18 @@ def _read(member: MappingMember | None, name: str, option_type: type[msgspec.Str
         except msgspec.ValidationError as error:
             members.problems.append(_problem(error, entry.value, option.type))
     members.done()
-    return _validated(option_type, values, place)
+    return _validated(option_type, values, place, name)
 
 
-def _validated(option_type: type[msgspec.Struct], values: Mapping[str, Any], place: Place) -> msgspec.Struct:
+def _validated(option_type: type[msgspec.Struct], values: Mapping[str, Any], place: Place, name: str) -> msgspec.Struct:
     """The options as an instance of their type, which may check members against each other."""
     try:
         return option_type(**values)
     except (ValueError, TypeError) as error:  # raised by a __post_init__ to refuse them
         raise Wrong.at(place, f"{error}; fix these options") from None
+    except Exception as error:  # noqa: BLE001 -- foreign code, as a default_factory or a __post_init__ are
+        message = f"the type of the options {quoted(name)} raised {said(error)}; fix these options or the plugin"
+        raise Wrong.at(place, message) from None
 
 
 def _problem(error: msgspec.ValidationError, node: Node, kind: object) -> FileProblem:

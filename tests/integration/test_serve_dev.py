@@ -65,6 +65,28 @@ def test_a_plugin_is_loaded_again_and_its_tracebacks_are_in_the_terminal(box: Bo
     until(lambda: (answer := pushed(box)) is not None and answer.status_code == 200, box.log_text)
 
 
+def test_single_modules_and_translations_are_watched(tmp_path: Path) -> None:
+    """A distribution may be one module, which is no folder; a catalogue is loaded at the start."""
+    site = tmp_path / "site"
+    (site / "lonely-1.dist-info").mkdir(parents=True)
+    (site / "lonely-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: lonely\nVersion: 1\n")
+    (site / "lonely-1.dist-info/entry_points.txt").write_text("[crm]\nlonely = lonely\n")
+    (site / "lonely.py").write_text(RULE.format(body="pass"))
+    words = tmp_path / "plugins/translations/de.po"
+    words.parent.mkdir(parents=True)
+    words.write_text("")
+    settings = {"listen": f"127.0.0.1:{free_port()}", "plugins": {"folders": [str(tmp_path / "plugins")]}}
+    box = DevBox(tmp_path / "home", settings=settings, environ={"PYTHONPATH": str(site)}).create_tenants().start()
+    try:
+        (site / "lonely.py").write_text(RULE.format(body='return [Finding("/title", "no_title", "No titles.")]'))
+        until(lambda: (answer := pushed(box)) is not None and answer.status_code == 422, box.log_text)
+        words.write_text('msgid "Trips"\nmsgstr "Fahrten"\n')
+        until(lambda: f"{words} changed." in box.log_text(), box.log_text)
+        until(lambda: pushed(box) is not None, box.log_text)
+    finally:
+        assert box.stop() == 0
+
+
 def test_what_no_watched_file_can_fix_ends_it(box: Box) -> None:
     """A second server on the folder exits with the first's pid, one with a broken roster with its place."""
     box.create_tenants().start()

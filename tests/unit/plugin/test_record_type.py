@@ -157,6 +157,10 @@ def test_a_filter_that_no_value_could_match_is_reported(name: str, text: str) ->
             {"RECORD": record(rows=list[Visit])},
             "rows.tags, rows.custom, rows.place, rows.courses: a member of a row is",
         ),
+        (
+            {"RECORD": msgspec.defstruct("Wrong", [("name", Line), ("year", int, "now")], forbid_unknown_fields=True)},
+            "the default of year is none of its values: This must be a whole number.",
+        ),
         ({"RECORD": record(odd=dict[str, Line | list[str]])}, "cannot have both in one union"),
     ],
 )

@@ -115,6 +115,34 @@ def test_a_record_type_has_titles(words: Any) -> None:
     assert "SINGULAR of visits is a text" in refused(x=("crm_register_record_types", [visits]))
 
 
+def _unreadable(_self: object) -> None:
+    raise OSError("no members")
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"RECROD": Visit}, "RECORD of visits is missing; name the msgspec.Struct"),
+        ({"RECORD": Visit, "MODULE": 5}, "MODULE of visits is the name of a module; 5 is not"),
+        ({"RECORD": Visit, "MODULE": "Field trips"}, "MODULE of visits is the name of a module; 'Field trips' is not"),
+        ({"RECORD": Visit, "members": property(_unreadable)}, "cannot be read: it raised OSError: no members"),
+    ],
+)
+def test_a_record_type_that_cannot_be_used_names_its_plugin(members: dict[str, Any], words: str) -> None:
+    """A misspelled declaration ends no command with a traceback."""
+    named = {"NAME": "visits", "TITLE": "Visits", "SINGULAR": "Visit"}
+    visits = type("Made", (RecordType,), {**named, **members})()
+    said = refused(x=("crm_register_record_types", [visits]))
+    assert said.startswith("plugin x: ")
+    assert words in said
+
+
+def test_a_plugin_that_brings_a_name_twice_is_not_said_to_be_two() -> None:
+    """There is no other plugin to disable."""
+    said = refused(x=(TYPES, [payload_type("talk"), payload_type("talk")]))
+    assert "the payload type talk is registered by x already; give one another NAME" in said
+
+
 def test_every_problem_is_reported_together() -> None:
     """Three wrong plugins are three lines."""
     said = refused(

@@ -156,6 +156,17 @@ def test_mistakes_in_options(instance: Any, problems: Any) -> None:
     assert "did you mean `lamp`?" in reported[2]
 
 
+class Fragile(msgspec.Struct):
+    def __post_init__(self) -> None:
+        raise KeyError("watts")
+
+
+def test_a_type_of_options_that_raises_is_named(instance: Any, problems: Any) -> None:
+    """It ends no command with a traceback, and the file says whose options they are."""
+    (reported,) = problems(read_options, instance(LEAST + "lamp: {}\n"), {"lamp": Fragile})
+    assert reported.startswith("instance.yaml:3:1: the type of the options `lamp` raised KeyError: 'watts'; fix")
+
+
 def test_options_of_a_plugin_never_read_a_member_of_the_core(instance: Any, problems: Any) -> None:
     """The two would share one member of the file; the payload type is to be renamed."""
     reported = problems(read_options, instance(LEAST), {"storage": Lamp})
