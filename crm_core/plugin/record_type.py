@@ -35,6 +35,7 @@ import msgspec
 
 from crm_core.errors import Finding
 from crm_core.model.fields import bare, convert, is_struct, metas, struct_fields
+from crm_core.model.stored_values import as_stored
 from crm_core.plugin.class_help import class_help
 from crm_core.plugin.member import INDEXED, SEARCHABLE, Kind, Member, describe
 
@@ -262,11 +263,15 @@ def _ill_named(members: Mapping[str, Member], *, completes: bool) -> Iterator[st
 
 
 def _wrong_defaults(record: type[msgspec.Struct]) -> Iterator[str]:
-    """Defaults that their own member refuses: each record without the member could not be changed any more."""
+    """Defaults of another type than their member's: each record without the member could not be changed any more."""
     for field in struct_fields(record):
         default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        if default is not msgspec.NODEFAULT and (wrong := convert(msgspec.to_builtins(default), field.type)[1]):
-            yield f"the default of {field.encode_name} is none of its values: {wrong[0].message}"
+        if default is None or default is msgspec.NODEFAULT:
+            continue
+        plain = msgspec.to_builtins(default)
+        if as_stored(plain, field.type) is None:
+            problem = convert(plain, field.type)[1][0].message
+            yield f"the default of {field.encode_name} is none of its values: {problem}"
 
 
 def _unsafe(type_: Any, path: str) -> Iterator[str]:

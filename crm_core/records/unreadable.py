@@ -11,7 +11,7 @@ from crm_core.records.shape import EXTERNAL_ID, Shape
 
 
 async def unreadable(backend: StorageBackend, tenant: str, shape: Shape) -> list[str]:
-    """How many records of a type it cannot read, and what is wrong with the first one, in a sentence."""
+    """How many records of a type it cannot read, and the fault of the first one, in a sentence."""
     record, turn = shape.record_type.RECORD, Turn()
     first, problem, count = "", "", 0
     for collection in (shape.collection, shape.archive):

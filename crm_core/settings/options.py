@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from crm_core.model.fields import struct_fields
-from crm_core.plugin.door import said
 from crm_core.settings.document import Items, MappingMember, Node
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
@@ -74,7 +73,7 @@ def _validated(option_type: type[msgspec.Struct], values: Mapping[str, Any], pla
     except (ValueError, TypeError) as error:  # raised by a __post_init__ to refuse them
         raise Wrong.at(place, f"{error}; fix these options") from None
     except Exception as error:  # noqa: BLE001 -- foreign code, as a default_factory or a __post_init__ are
-        message = f"the type of the options {quoted(name)} raised {said(error)}; fix these options or the plugin"
+        message = f"the type of the options {quoted(name)} raised {type(error).__name__}; fix them or the plugin"
         raise Wrong.at(place, message) from None
 
 

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
 
 from crm_core.errors import Finding
 from crm_core.model.diff import steps_of
-from crm_core.model.entitlements import Entitlements
 from crm_core.model.fields import any_value, convert
-from crm_core.model.secret_members import secret_members, value_at
+from crm_core.model.secret_members import secret_members, value_at, without_secrets
 from crm_core.plugin.faults import faults_of
 from crm_core.plugin.payload import PayloadContext, PayloadType
+from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.testing.facts import SectionSuite, check_form, payload_context
 
 
@@ -91,10 +92,28 @@ class PayloadTypeSuite(SectionSuite):
                 last = steps_of(pointer)[-1:]
                 assert name in (*last, _at(part, pointer)), f"{pointer} does not lead to {name}"
 
-    def test_entitlements_are_values(self) -> None:
-        """A section's effect on modules and rights is an Entitlements value, or None."""
+    def test_its_meaning_has_the_form_that_the_core_reads(self) -> None:
+        """Entitlements, appearance, regional and mail server are values that the core accepts, or None, of any part."""
+        payload_type = self.payload_type_class()
+        calls = PayloadCalls({payload_type.NAME: payload_type})
         for part in self.parts():
-            assert isinstance(self.payload_type_class().entitlements(self.typed(part)), Entitlements | None)
+            calls.meaning(payload_type, partial(self._without_secrets, part))
+
+    def test_the_example_is_accepted(self) -> None:
+        """The sync console offers EXAMPLE as a first push."""
+        if self.payload_type_class.EXAMPLE:
+            refusals = [finding for finding in self.findings(self.payload_type_class.EXAMPLE) if not finding.warning]
+            assert refusals == [], "EXAMPLE must be a part that the type accepts"
+
+    def test_a_section_of_any_earlier_version_may_lack_every_member(self) -> None:
+        """An empty section that an earlier SCHEMA_VERSION stored is one of the present version after ``upgrade``."""
+        payload_type = self.payload_type_class()
+        calls = PayloadCalls({payload_type.NAME: payload_type})
+        for version in range(1, payload_type.SCHEMA_VERSION):
+            self.typed(calls.upgrade(payload_type, {}, version))
+
+    def _without_secrets(self, part: Mapping[str, Any]) -> Any:
+        return self.typed(without_secrets(part, secret_members(self.payload_type_class.SECTION)))
 
 
 def _at(data: Any, pointer: str) -> Any:

@@ -162,9 +162,9 @@ class RecordTypeSuite(Suite):
         assert [pointer for pointer, _, _ in judged.references] == [f"/{name}" for name in names]
 
     def test_a_record_is_computed_and_checked_alike_each_time(self) -> None:
-        """Judging a record twice, new or stored, gives the same findings and the same computed members."""
+        """Judging a record twice, new or as a change of a stored one, gives the same findings and computed members."""
         shape = self.shape()
-        for current in (None, self.writable(self.valid)):
+        for current in (None, self.writable(self.valid), self.writable(self.smallest)):
             first, second = (shape.validate(self.valid, current) for _ in range(2))
             assert first.findings == second.findings
             assert first.content == second.content
@@ -178,6 +178,17 @@ class RecordTypeSuite(Suite):
             assert member.label, f"{member.name} needs a label"
             assert all(label for _, label in member.choices), f"each choice of {member.name} needs a label"
             assert all(inner.label for inner in member.members), f"each member of {member.name} needs a label"
+
+    def test_each_label_is_of_something(self) -> None:
+        """A key of LABELS names a member, a member of an object or row, or a choice."""
+        known = {
+            name
+            for member in self.record_type_class().members
+            for each, path in ((member, member.name), *((one, f"{member.name}.{one.name}") for one in member.members))
+            for name in (path, *(f"{path}.{value}" for value, _ in each.choices))
+        }
+        unknown = sorted(set(self.record_type_class.LABELS) - known)
+        assert unknown == [], f"LABELS names {', '.join(unknown)}, which the type does not have"
 
 
 def _endless(kind: str, valid: Any) -> Any:

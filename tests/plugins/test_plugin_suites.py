@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from crm_branding.payload import BrandingType
-from crm_core.errors import Finding, SignatureMalformed
+from crm_core.errors import Finding, PluginFailed, SignatureMalformed
 from crm_core.plugin.payload import PayloadContext, PayloadType, secret
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
 from crm_core.testing.payload import PayloadTypeSuite
@@ -114,6 +114,38 @@ def test_the_suite_names_all_that_stops_a_start() -> None:
         Suite().test_the_core_accepts_it()
     assert "forbid_unknown_fields=True" in str(caught.value)
     assert "bound to host, which is no member" in str(caught.value)
+
+
+class Sized(msgspec.Struct, forbid_unknown_fields=True):
+    size: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Careless(PayloadType):
+    """Declares what its own section or the core refuses, and reads members that may be absent."""
+
+    NAME = "careless"
+    SECTION = Sized
+    SCHEMA_VERSION = 2
+
+    def upgrade(self, data: dict[str, Any], from_version: int) -> dict[str, Any]:
+        return {"size": data["length"]}
+
+
+@pytest.mark.parametrize(
+    ("members", "case", "words"),
+    [
+        ({"EXAMPLE": {"size": "large"}}, "the_example_is_accepted", "must have the section's types"),
+        ({"mail_server": lambda *_: {}}, "its_meaning_has_the_form_that_the_core_reads", "failed in mail_server"),
+        ({"regional": lambda _, part: part.size + 1}, "its_meaning_has_the_form_that_the_core_reads", "in regional"),
+        ({}, "a_section_of_any_earlier_version_may_lack_every_member", "failed in upgrade"),
+    ],
+)
+def test_the_suite_finds_what_would_only_show_in_an_instance(members: dict[str, Any], case: str, words: str) -> None:
+    """A refused example, a meaning of another form, and an upgrade that needs members fail their case."""
+    careless = type("Made", (Careless,), members)
+    suite = type("Suite", (PayloadTypeSuite,), {"payload_type_class": careless, "valid": {"size": 5}})()
+    with pytest.raises((AssertionError, PluginFailed), match=words):
+        getattr(suite, f"test_{case}")()
 
 
 class Padded(SignatureScheme):

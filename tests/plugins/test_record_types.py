@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from crm_activities.record_type import Activities
-from crm_core.errors import Finding
+from crm_core.errors import Finding, PluginFailed
 from crm_core.model.fields import convert
 from crm_core.model.record_members import Amount, Currency, Day, EmailAddress, ExternalId, Line, Phone, Tags
 from crm_core.plugin.record_type import RecordType
@@ -218,3 +218,40 @@ def test_assertions_of_the_suites_show_their_values() -> None:
     suite = TestContacts()
     with pytest.raises(AssertionError, match=r"assert set\(\) == \{''\}|where set\(\)"):
         suite.test_a_record_is_an_object(suite.valid)
+
+
+class Berth(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    name: Line
+    until: Day | None = None
+
+
+class Berths(RecordType):
+    """Compares with a stored member that may be absent, and labels members that it does not have."""
+
+    NAME = "berths"
+    TITLE = "Berths"
+    SINGULAR = "Berth"
+    RECORD = Berth
+    LABELS: ClassVar[dict[str, str]] = {"untill": "Ends", "until.late": "Late", "until": "Until"}
+
+    def check(self, record: Berth, before: Berth | None) -> Iterable[Finding]:
+        if before is not None and before.until is not None and before.until.year < 2026:
+            yield Finding("/until", "invalid_value", "It has ended.")
+
+
+class CarelessBerths(Berths):
+    def check(self, record: Berth, before: Berth | None) -> Iterable[Finding]:
+        if before is not None and before.until.year < 2026:  # type: ignore[union-attr]  # the point
+            yield Finding("/until", "invalid_value", "It has ended.")
+
+
+def test_the_suite_finds_a_label_of_nothing_and_a_stored_member_that_is_taken_for_given() -> None:
+    """A misspelled label shows nowhere; a stored record may lack each optional member."""
+    members = {"record_type_class": CarelessBerths, "valid": {"name": "North", "until": "2026-12-01"}}
+    suite = type("Suite", (RecordTypeSuite,), members)()
+    with pytest.raises(AssertionError, match=r"LABELS names until\.late, untill, which"):
+        suite.test_each_label_is_of_something()
+    with pytest.raises(PluginFailed):
+        suite.test_a_record_is_computed_and_checked_alike_each_time()
+    careful = type("Suite", (RecordTypeSuite,), {**members, "record_type_class": Berths})()
+    careful.test_a_record_is_computed_and_checked_alike_each_time()
