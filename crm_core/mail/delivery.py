@@ -145,7 +145,8 @@ def _not_offered(client: SMTP, server: MailServer) -> DeliveryError:
 
 async def _hand_over(client: SMTP, server: MailServer, message: EmailMessage) -> None:
     try:
-        await client.send_message(message)
+        [recipient] = [value for name, value in message.raw_items() if name == "To"]
+        await client.sendmail(server.from_email, recipient, message.as_bytes())
     except SMTPRecipientsRefused as error:
         raise _error(error.recipients[0], "recipient", server) from error
     except (SMTPException, OSError) as error:

@@ -18,14 +18,14 @@ from crm_core.mail.server import MailServer
 from crm_core.model.domains import ascii_address
 
 if TYPE_CHECKING:
-    from email.headerregistry import Address
     from email.message import EmailMessage
 
     from jinja2 import Environment
 
 
-_WORDS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=^_`{|}~ -]+")
-"""Words without the signs that mean something in an address, and without the beginning of an encoded one."""
+_PLAIN_TEXT: Final = re.compile(r"(?:(?!=\?)[ -~])*")
+_PLAIN_WORDS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=^_`{|}~ -]*")
+"""Text without encoded words, and words without the signs that mean something in an address (RFC 5322, 3.2.3)."""
 _LONGEST: Final = 76
 
 
@@ -100,15 +100,15 @@ def to_message(email: Email, brand: MailBrand, server: MailServer, *, to: str, a
     from email.message import EmailMessage
     from email.policy import SMTP as SMTP_POLICY
 
-    message = EmailMessage(policy=SMTP_POLICY)
-    message["Subject"] = _line(email.subject)
-    sender = _address(server.from_email)
-    # The library leaves out the quotes of a long name where it folds the line, which then names several senders.
-    phrase = _phrase(server.from_name or brand.title)
-    message.set_raw("From", "\r\n ".join(filter(None, (phrase, f"<{sender.addr_spec}>"))))
-    message["To"] = _address(ascii_address(to))  # so that no server needs SMTPUTF8 (RFC 6531)
+    message = EmailMessage(policy=SMTP_POLICY.clone(refold_source="none", cte_type="7bit"))
+    # As they are sent: the library decodes encoded words that are in a text already, which may hide the end of a line,
+    # and leaves out the quotes of a long name where it folds the line, which then names several senders.
+    message.set_raw("Subject", _encoded(email.subject, "Subject", _PLAIN_TEXT))
+    name = _encoded(server.from_name or brand.title, "From", _PLAIN_WORDS)
+    message.set_raw("From", "\r\n ".join(filter(None, (name, f"<{server.from_email}>"))))
+    message.set_raw("To", ascii_address(to))  # so that no server needs SMTPUTF8 (RFC 6531)
     if server.reply_to:
-        message["Reply-To"] = _address(server.reply_to)
+        message.set_raw("Reply-To", server.reply_to)
     message["Date"] = format_datetime(at)
     message["Message-ID"] = make_msgid(domain=server.from_email.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
@@ -123,21 +123,13 @@ def load_templates() -> None:
         _templates().get_template(name)
 
 
-def _address(address: str) -> Address:
-    """Parsed whole, an address such as ``jane..doe@x.example``, which some providers give, would be refused."""
-    from email.headerregistry import Address
-
-    local, _, domain = address.rpartition("@")
-    return Address(username=local, domain=domain)
-
-
-def _phrase(name: str) -> str:
-    """A name as words of a header (RFC 5322, section 3.2.5), or as encoded ones (RFC 2047), in lines that are short."""
+def _encoded(text: str, header: str, plain: re.Pattern[str]) -> str:
+    """A text for a header, in short lines: as it is if it is ``plain``, else in encoded words (RFC 2047)."""
     from email.header import Header
 
-    line = _line(name)
-    words = None if _WORDS.fullmatch(line) else "utf-8"
-    return Header(line, words, maxlinelen=_LONGEST, header_name="From").encode(linesep="\r\n")
+    line = _line(text)
+    charset = None if plain.fullmatch(line) else "utf-8"
+    return Header(line, charset, maxlinelen=_LONGEST, header_name=header).encode(linesep="\r\n")
 
 
 def _line(text: str) -> str:

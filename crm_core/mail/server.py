@@ -7,8 +7,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from crm_core.model.domains import ascii_address, ascii_domain
+from crm_core.model.domains import ascii_address, ascii_domain, is_address
 from crm_core.model.presentation import MailSettings
+from crm_core.model.text_types import Email
 
 Security = Literal["starttls", "tls", "none"]
 Step = Literal["found", "connected", "encrypted", "signed_in", "accepted"]
@@ -48,11 +49,19 @@ class MailServer(msgspec.Struct, frozen=True, kw_only=True):
         return f"MailServer({self.host}:{self.port}, {self.security})"
 
 
+def _is_address(username: str) -> bool:
+    """Whether a user name is the email address of a sender as well."""
+    try:
+        return is_address(msgspec.convert(username, Email))
+    except msgspec.ValidationError:
+        return False
+
+
 def mail_server(settings: MailSettings, password: str | None) -> MailServer | None:
     """The server of settings and their opened password; None if host or sender is missing."""
     security: Security = settings.security or "starttls"
     username = settings.username
-    sender = settings.from_email or (username if username and "@" in username else None)
+    sender = settings.from_email or (username if username and _is_address(username) else None)
     if not settings.host or not sender:
         return None
     return MailServer(

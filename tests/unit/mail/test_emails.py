@@ -105,6 +105,28 @@ def test_the_sender_s_name_is_one_name(name: str) -> None:
     assert "".join(written.split()) == "".join(f"{name} <crm@nw.example>".split())
 
 
+INJECTION = "=?utf-8?q?=0D=0ABcc=3A_thief=40else.example?="
+
+
+@pytest.mark.parametrize("folded", ["", "x" * 70])
+def test_no_encoded_word_of_a_name_or_address_is_decoded(folded: str) -> None:
+    """Decoded, it would begin another header: it is text in a subject and a sender's name, and an odd local part."""
+    title, to = f"{INJECTION} {folded}", f"{INJECTION}@{folded or 'x'}.example"
+    brand = MailBrand(
+        title=title, primary="#0b5fff", on_primary="#ffffff", text="#111111", muted="#555555", background="#f6f8fb"
+    )
+    server = msgspec.structs.replace(SERVER, from_name=None)
+    email = invitation(brand, name="Inga", by=INJECTION, url=URL, days=7)
+    raw = to_message(email, brand, server, to=to, at=AT).as_bytes()
+    head = raw.partition(b"\r\n\r\n")[0]
+    names = [line.partition(b":")[0].decode() for line in head.split(b"\r\n") if line[:1] not in (b" ", b"\t")]
+    expected = ["Subject", "From", "To", "Reply-To", "Date", "Message-ID", "Auto-Submitted"]
+    assert names == [*expected, "MIME-Version", "Content-Type"]
+    assert f"\r\nTo: {to}\r\n".encode() in raw
+    subject = str(make_header(decode_header(message_from_bytes(raw, policy=compat32)["Subject"])))
+    assert subject == f"{INJECTION} invites you to {title}".strip()
+
+
 def test_loaded_templates_are_compiled_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """An email needs no compiler, which would occupy the event loop, once the templates are loaded."""
     load_templates()
