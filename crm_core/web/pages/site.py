@@ -11,6 +11,7 @@ from crm_core.access.throttle import Buckets
 from crm_core.language import Language
 from crm_core.mail import Mailer, full_host_name, load_templates
 from crm_core.model.recent import Recent
+from crm_core.records.idempotency import KeyedLocks
 from crm_core.services import Services
 from crm_core.web.pages.layout.assets import Assets
 from crm_core.web.pages.layout.branding import BrandingCache
@@ -22,7 +23,8 @@ from crm_core.workspace import Workspace
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """Use cases, templates, static files and caches; ``rows``: of lists, by how they look and the id of the record.
 
-    ``email_limits`` limits how often emails to one address are sent; ``sending``: emails sent in the background.
+    ``email_limits`` limits how often emails to one address are sent; ``sending``: emails sent in the background;
+    ``imports``: turns of those into one record type of a tenant.
     """
 
     services: Services
@@ -34,6 +36,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     mailer: Mailer
     email_limits: Buckets = msgspec.field(default_factory=lambda: Buckets(capacity=5, seconds=180.0))
     sending: set[asyncio.Task[None]] = msgspec.field(default_factory=set)
+    imports: KeyedLocks = msgspec.field(default_factory=KeyedLocks)
 
     def language_of(self, workspace: Workspace, chosen: str | None = None) -> Language:
         """The language that a user chose, else the workspace's, else English."""

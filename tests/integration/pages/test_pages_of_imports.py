@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -155,6 +156,25 @@ def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(grace: Visitor, t
         assert answer.status_code == 200
     else:
         assert (answer.status_code, sentence in html.unescape(answer.text)) == (422, True)
+
+
+def test_two_imports_of_a_file_at_the_same_time_create_each_record_once(
+    box: Box, grace: Visitor, alan: Visitor
+) -> None:
+    """As in two tabs: a row finds the record that the other import has just created by its email address."""
+    text = "Name,Email\n" + "".join(f"Tab {n},tab-{n}@import.example\n" for n in range(250))
+    forms = [(one, {"csrf": one.csrf("/customers"), "key": "email"}) for one in (grace, alan)]
+
+    def run(visitor: Visitor, form: dict[str, str]) -> int:
+        files, headers = {"file": ("people.csv", text, "text/csv")}, {"Origin": visitor.origin}
+        return visitor.client.post(
+            f"{visitor.root}/customers/import/run", data=form, files=files, headers=headers
+        ).status_code
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(lambda one: run(*one), forms)) == [200, 200]
+    query, token = {"q": "tab", "total": "true", "limit": "1"}, box.bearer("customers:read")
+    assert box.client.get(f"{box.base()}/customers", params=query, headers=token).json()["total"] == 250
 
 
 def test_a_row_with_more_cells_than_heads_is_refused(grace: Visitor) -> None:

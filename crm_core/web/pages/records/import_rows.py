@@ -68,18 +68,21 @@ class RowImport:
         """The results of the rows, part by part; without ``write`` those that they would have."""
         batches, access = self._context.services.records.batches, access_of(self._context, self._type.NAME)
         turn = Turn()
+        imports = self._context.site.imports
         for start in range(0, len(self._file.rows), CHUNK):
-            rows = []
-            for line, cells in self._file.rows[start : start + CHUNK]:
-                rows.append(await self._row(line, cells))
-                await turn.pause()
-            sent = [row for row in rows if row.item is not None]
-            data = {"items": [row.item for row in sent]}
-            batch = Batch(data=data, atomic=False, request_id="", instance="", idempotent=None)
-            if start:  # it may take long: one who signed out or was disabled writes no more
-                caller = await self._context.services.callers.current(access.tenant, access.caller)
-                access = msgspec.structs.replace(access, caller=caller)
-            written = await (batches.run(access, batch) if write else batches.check(access, batch))
+            # Of two imports at the same time, one finds the records that the other has created.
+            async with imports.acquire((access.tenant, self._type.NAME)):
+                rows = []
+                for line, cells in self._file.rows[start : start + CHUNK]:
+                    rows.append(await self._row(line, cells))
+                    await turn.pause()
+                sent = [row for row in rows if row.item is not None]
+                data = {"items": [row.item for row in sent]}
+                batch = Batch(data=data, atomic=False, request_id="", instance="", idempotent=None)
+                if start:  # it may take long: one who signed out or was disabled writes no more
+                    caller = await self._context.services.callers.current(access.tenant, access.caller)
+                    access = msgspec.structs.replace(access, caller=caller)
+                written = await (batches.run(access, batch) if write else batches.check(access, batch))
             results = dict(zip([row.line for row in sent], msgspec.json.decode(written.body)["results"], strict=True))
             yield [_result(row, results.get(row.line)) for row in rows]
 
