@@ -15,8 +15,13 @@ _LONGEST: Final = 300
 def set_up_logging(worker: int | None = None) -> None:
     """Log JSON lines to standard error, without stack traces: they may contain data of a request.
 
-    ``worker``: the number of this process among several; each line has it.
+    ``worker``: the number of this process among several; each line has it. A plugin may have configured logging when it
+    was loaded, which turns loggers off that exist by then.
     """
+    logging.disable(logging.NOTSET)
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines({} if worker is None else {"worker": worker}))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

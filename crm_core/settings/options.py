@@ -32,6 +32,8 @@ def read_options(
     for name, member in settings.options_nodes.items():
         if name not in types:
             message = f"unknown member {quoted(name)}; {hint(name, [*MEMBERS, *types])}"
+            if disabled := ", ".join(sorted(settings.plugins.disabled)):
+                message += f"; if it belongs to a plugin that is disabled ({disabled}), comment it out"
             problems.append(FileProblem(member.place, message))
     for name, option_type in types.items():
         if name in MEMBERS:

@@ -60,6 +60,12 @@ def crm_validate_payload(section, part, context):
     while broken():
         time.sleep(0.05)
 """
+QUIET = """
+import logging.config
+
+logging.config.dictConfig({"version": 1})
+logging.disable(logging.CRITICAL)
+"""
 POLICY = """
 @hookimpl
 def crm_module_policy(named, context):
@@ -211,6 +217,16 @@ def test_a_plugin_that_does_not_return_is_named_while_it_lasts(made: Made) -> No
     }
     assert named.items() <= json.loads(line).items()
     assert json.loads(line)["at"].startswith("crm_folder_plugin_waits:")
+
+
+def test_a_plugin_that_configures_logging_silences_nothing(made: Made) -> None:
+    """The server's log is set up after the plugins are loaded, for loggers too that a configuration turned off."""
+    box = made(
+        quiet=QUIET + VALIDATOR.replace("raise RuntimeError", "sum(range(10_000_000))\n        raise RuntimeError")
+    )
+    spoil(box)
+    problem(box.push("branding", BRANDING), 500, "plugin_failed")
+    assert {json.loads(line)["event"] for line in box.log_text().splitlines()} == {"plugin_slow", "plugin_failed"}
 
 
 def test_what_a_plugin_prints_when_it_is_loaded_is_not_in_the_output_of_a_command(tmp_path: Path) -> None:

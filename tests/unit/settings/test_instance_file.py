@@ -156,6 +156,13 @@ def test_mistakes_in_options(instance: Any, problems: Any) -> None:
     assert "did you mean `lamp`?" in reported[2]
 
 
+def test_a_member_of_a_disabled_plugin_is_explained(instance: Any, problems: Any) -> None:
+    """An operator who disables a plugin learns that its options have to go too."""
+    (reported,) = problems(read_options, instance(LEAST + "plugins: {disabled: [acme_lamp]}\nlamp: {}\n"), {})
+    assert reported.startswith("instance.yaml:4:1: unknown member `lamp`; known here: ")
+    assert reported.endswith("; if it belongs to a plugin that is disabled (acme_lamp), comment it out")
+
+
 class Fragile(msgspec.Struct):
     def __post_init__(self) -> None:
         raise KeyError("watts")
