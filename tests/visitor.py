@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Self
 
 import httpx
 
@@ -33,6 +34,12 @@ class Visitor:
         self.client = httpx.Client(base_url=self.origin, follow_redirects=True, verify=PLAIN)
         self.email = email or f"{role}@engines.example"
         self.post("/login", "/login", email=self.email, password=PASSWORD)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
 
     def get(self, path: str, expected: int = 200) -> str:
         answer = self.client.get(self.root + path)

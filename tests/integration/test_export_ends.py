@@ -91,8 +91,8 @@ def test_a_revoked_token_ends_its_export(box: Box, path: str, scope: str, kind: 
 @pytest.mark.parametrize(("path", "role"), [("/customers/export.csv", "manager"), ("/sync/log.csv", "admin")])
 def test_a_disabled_user_ends_their_download(box: Box, path: str, role: str) -> None:
     """The download of a page ends as an export of the API does."""
-    visitor = Visitor(box, role)
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items())
+    with Visitor(box, role) as visitor:
+        cookies = "; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items())
     reader = SlowReader(box, visitor.root + path, f"Cookie: {cookies}")
     box.crm("user", "disable", visitor.email, "--tenant", TENANT)
     try:
@@ -103,16 +103,16 @@ def test_a_disabled_user_ends_their_download(box: Box, path: str, role: str) -> 
 
 def test_a_disabled_user_ends_their_import(box: Box) -> None:
     """Rows that are written stay, no further ones are, and the result says how many and why."""
-    visitor = Visitor(box, "agent")
     text = "\n".join(["name", *(f"Imported {number}" for number in range(ROWS))])
-    fields, headers = {"csrf": visitor.csrf("/customers"), "csv": text}, {"Accept": "application/x-ndjson"}
-    headers["Origin"] = visitor.origin
-    path = f"{visitor.root}/customers/import/run"
-    with visitor.client.stream("POST", path, data=fields, headers=headers) as answer:
-        lines = answer.iter_lines()
-        assert "Importing: 100 of" in next(lines)
-        box.crm("user", "disable", visitor.email, "--tenant", TENANT)
-        last = json.loads(list(lines)[-1])["html"]
+    with Visitor(box, "agent") as visitor:
+        fields = {"csrf": visitor.csrf("/customers"), "csv": text}
+        headers = {"Accept": "application/x-ndjson", "Origin": visitor.origin}
+        path = f"{visitor.root}/customers/import/run"
+        with visitor.client.stream("POST", path, data=fields, headers=headers) as answer:
+            lines = answer.iter_lines()
+            assert "Importing: 100 of" in next(lines)
+            box.crm("user", "disable", visitor.email, "--tenant", TENANT)
+            last = json.loads(list(lines)[-1])["html"]
     box.crm("user", "disable", visitor.email, "--tenant", TENANT, "--undo")
     created, refused = re.findall(r"([0-9,]+) customers created, 0 updated, ([0-9,]+) refused\.", last)[0]
     counts = [int(each.replace(",", "")) for each in (created, refused)]

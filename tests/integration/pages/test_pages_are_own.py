@@ -101,5 +101,6 @@ def test_any_name_is_greeted(box: Box) -> None:
             "user", "create", "--tenant", TENANT, "--email", email, "--name", name, "--role", "agent",
             "--password-stdin", stdin=f"{PASSWORD}\n",
         )  # fmt: skip
-        page = Visitor(box, "agent", email).get("/")
+        with Visitor(box, "agent", email) as visitor:
+            page = visitor.get("/")
         assert re.search(rf"<h1[^>]*>Good \w+, {greeted}</h1>", page)

@@ -12,14 +12,14 @@ def test_every_colleague_is_found_in_a_large_workspace(tmp_path: Path) -> None:
     box = Box(tmp_path, tenants={TENANT: {"keys": [roster_key()]}}).create_tenants().start()
     try:
         with_users(box).applied("features", EVERYTHING)
-        ida = Visitor(box, "admin")
-        headers = {"Origin": ida.origin, "X-CSRF-Token": ida.csrf("/account")}
-        for number in range(205):
-            user = {"email": f"u{number}@many.example", "name": f"Person {number:03}", "role": "agent"}
-            assert ida.client.post(f"{box.base()}/users", json=user, headers=headers).status_code == 201
-        grace = Visitor(box, "manager")
-        assert "u204@many.example" in grace.get("/customers/choices?field=owner&q=person+204")
-        page = html.unescape(grace.upload("/customers/import", "Name,Owner\nA,Person 204\nB,Person 000\n").text)
-        assert "2 customers would be created" in page
+        with Visitor(box, "admin") as ida:
+            headers = {"Origin": ida.origin, "X-CSRF-Token": ida.csrf("/account")}
+            for number in range(205):
+                user = {"email": f"u{number}@many.example", "name": f"Person {number:03}", "role": "agent"}
+                assert ida.client.post(f"{box.base()}/users", json=user, headers=headers).status_code == 201
+        with Visitor(box, "manager") as grace:
+            assert "u204@many.example" in grace.get("/customers/choices?field=owner&q=person+204")
+            page = html.unescape(grace.upload("/customers/import", "Name,Owner\nA,Person 204\nB,Person 000\n").text)
+            assert "2 customers would be created" in page
     finally:
         assert box.stop() == 0
