@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from crm_core.commands.copying import refuse_marked
-from crm_core.errors import SetupError
+from crm_core.errors import CrmError, SetupError
 from crm_core.lean_imports import without
 from crm_core.model.frozen import frozen
 from crm_core.plugin.storage import StorageBackend, StorageContext
 from crm_core.records.reindexing import reindex_of
+from crm_core.server_log import origin
 from crm_core.services import Services
 from crm_core.settings import StorageSettings
 from crm_core.settings.installation import Installation
@@ -73,7 +74,6 @@ async def open_stores(installation: Installation, *storages: StorageSettings) ->
 
 async def _open(installation: Installation, storage: StorageSettings, *, migrating: bool) -> StorageBackend:
     settings = installation.settings
-    backend = installation.registry.backends[storage.backend]()
     context = StorageContext(
         tenants_dir=settings.tenants_dir,
         options=frozen(storage.options),
@@ -86,9 +86,16 @@ async def _open(installation: Installation, storage: StorageSettings, *, migrati
         migrating=migrating,
     )
     try:
+        backend = installation.registry.backends[storage.backend]()
         await backend.open(context)
     except SetupError as error:
         raise SetupError([storage.located(problem) for problem in error.problems]) from None
+    except (CrmError, OSError):
+        raise
+    except Exception as error:  # foreign code; its words may contain a password of the options
+        plugin = installation.registry.owners["storage backend", storage.backend]
+        place = " at ".join(origin(error).values())
+        raise SetupError([storage.located(f"the plugin {plugin} failed when its store was opened: {place}")]) from error
     return backend
 
 

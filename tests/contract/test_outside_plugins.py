@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,3 +98,26 @@ def test_an_instance_runs_on_a_backend_from_outside(boxes: Boxes) -> None:
     box.crm("tenant", "backup", "northwind", str(copy))
     box.crm("tenant", "restore", "southwind", str(copy))
     assert "southwind" in box.crm("tenant", "list")
+
+
+def test_a_backend_that_cannot_be_opened_names_its_plugin(tmp_path: Path) -> None:
+    """No command ends with a traceback, and none shows the words of the error: they may contain a password."""
+    refuses = """
+
+class Refuses(SQLiteBackend):
+    NAME = "refuses"
+
+    async def open(self, context: StorageContext) -> None:
+        raise KeyError(context.options["password"])
+
+
+@hookimpl(specname="crm_register_storage_backends")
+def another() -> list[type[StorageBackend]]:
+    return [Refuses]
+"""
+    settings = {"plugins": {"folders": ["lone"]}, "storage": {"backend": "refuses", "password": "seven sails"}}
+    box = Box(tmp_path / "home", settings=settings, files={"lone/own.py": BACKEND.read_text() + refuses})
+    for words in (("tenant", "create", "northwind"), ("serve",)):
+        reported = box.crm(*words, code=1)
+        assert "the plugin own failed when its store was opened: KeyError at crm_folder_plugin_own:" in reported
+        assert "seven sails" not in reported
