@@ -26,12 +26,12 @@ _REFERENCE: Final = re.compile(r"\bfile:([\w.-]+)(?![\w./-])")
 @config_option
 @json_option
 def command(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
-    """Check the config files, permissions, and every file and log chain of the named tenants, or of all.
+    """Check the config files, and every file and log chain of the named tenants. Without NAME: of all, and permissions.
 
     Exits 1 if anything is wrong. Undamaged files are only read. Without a running server, tenants are opened as a
     server would: a damaged file is moved aside, never deleted, and the tenant accepts no writes until you decide.
     """
-    problems = [*problems_of(config), *_open_to_others(config)]
+    problems = [*problems_of(config), *(() if names else _open_to_others(config))]
     problems += [] if problems else _without_active_key(config, names)
     report: dict[str, Any] = {"config": problems, "tenants": {}}
     wrong = len(problems)

@@ -11,7 +11,7 @@ from contract.box import Box, until
 from contract.conftest import Boxes
 from doc_plugins import BACKEND
 
-TENANTS = {f"t{number}": {"keys": []} for number in range(12)}
+TENANTS = {f"t{number}": {"sync": "disabled", "keys": []} for number in range(12)}
 OTHERS = {"sqlite": {}, "tinydb": {}}
 
 

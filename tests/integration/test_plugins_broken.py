@@ -62,9 +62,11 @@ def crm_validate_payload(section, part, context):
 """
 QUIET = """
 import logging.config
+import sys
 
-logging.config.dictConfig({"version": 1})
-logging.disable(logging.CRITICAL)
+if "pytest" not in sys.modules:  # commands run in the process of the tests, which must not be silenced
+    logging.config.dictConfig({"version": 1})
+    logging.disable(logging.CRITICAL)
 """
 POLICY = """
 @hookimpl
