@@ -65,7 +65,8 @@ def test_the_one_that_is_not_needed_is_archived_from_the_comparison(sit: Sit, ap
     desk.page.get_by_role("button", name="Archive Spare Boats Ltd").click()
     expect(desk.page.locator(".toast")).to_contain_text("Spare Boats Ltd archived")
     desk.page.locator(".toast").get_by_role("button", name="Undo").click()
-    desk.go(address)  # both are there again
+    expect(desk.page.locator(".toast")).to_contain_text("restored")
+    desk.go(address)
     reader = sit(People.viewer)
     reader.go(address)
     expect(reader.page.get_by_role("button", name="Archive")).to_have_count(0)
