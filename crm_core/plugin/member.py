@@ -105,18 +105,21 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
         An empty list is found as null is, and so is a value of another form, which an earlier version stored.
         """
-        has_form: bool = value is not None and isinstance(value, _FORMS.get(self.kind, str))
+        kind = self.kind
+        if kind in {"text", "phone"}:  # most are
+            return caseless(value) if isinstance(value, str) else None
+        has_form: bool = isinstance(value, _FORMS.get(kind, str))
         if not has_form:
             return None
         if isinstance(value, int):
             return value
-        if self.kind in {"text", "phone", "choice"}:
-            return caseless(value) if self.kind != "choice" else str(value)
-        if self.kind == "email":
+        if kind == "choice":
+            return str(value)
+        if kind == "email":
             value = ascii_address(value)
-        if self.kind == "texts":
+        if kind == "texts":
             return tuple(dict.fromkeys(caseless(each) for each in value if isinstance(each, str))) or None
-        if self.kind == "decimal":
+        if kind == "decimal":
             try:
                 return int(Decimal(value).scaleb(AMOUNT_DECIMALS))
             except (InvalidOperation, ValueError, OverflowError):  # no number, NaN, infinity

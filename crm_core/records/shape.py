@@ -221,9 +221,8 @@ class Shape:
         indexes: dict[str, IndexValue] = {_MOMENTS[name]: moment for name, moment in moments.items()}
         indexes[EXTERNAL_ID] = external_id
         if self.record_type.SCHEMA_VERSION > 1:
-            indexes[f"{SCHEMA}{self.record_type.SCHEMA_VERSION}"] = (
-                None  # the schema is in the name: it is all that a store shows
-            )
+            # The schema is in the name: it is all that a store shows.
+            indexes[f"{SCHEMA}{self.record_type.SCHEMA_VERSION}"] = None
         for member in self._indexed:
             value = values.get(member.name)
             indexes[member.name] = member.indexed(value)
@@ -296,4 +295,6 @@ class Shape:
 
 def _texts(value: Any) -> list[str]:
     """The texts of a searched member."""
-    return [each for each in (value if isinstance(value, list) else (value,)) if isinstance(each, str)]
+    if isinstance(value, list):
+        return [each for each in value if isinstance(each, str)]
+    return [value] if isinstance(value, str) else []
