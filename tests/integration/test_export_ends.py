@@ -70,11 +70,14 @@ class SlowReader:
         time.sleep(0.2)
 
     def is_cut_off(self) -> bool:
-        """Whether the rest is not complete, and does not seem to be."""
+        """Whether the rest is not complete, and does not seem to be: it has no last chunk (RFC 9112, section 7.1).
+
+        A chunk that is a line of CSV ends with two line ends as well, and maybe with a 0 before them.
+        """
         with self._socket:
             while part := self._socket.recv(1 << 20):
                 self._received += part
-        return self._received.count(b"x" * LONG) < MANY and not self._received.endswith(b"0\r\n\r\n")
+        return self._received.count(b"x" * LONG) < MANY and not self._received.endswith(b"\r\n0\r\n\r\n")
 
 
 @pytest.mark.parametrize("kind", ["application/x-ndjson", "text/csv"])
