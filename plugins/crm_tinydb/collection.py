@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+from tinydb.storages import MemoryStorage
 from tinydb.table import Table
 
 from crm_core.model.turns import Turn
 from crm_core.plugin.storage import Document, IndexValue, Page, Reindex
-from crm_tinydb.editing import Edit, Editing, InMemoryStorage, differences, opened_row
+from crm_tinydb.editing import opened_row
 from crm_tinydb.index import Index, Moved, Row
 
 STEP = 32  # moves that an index applies between two looks at the clock
@@ -20,17 +22,16 @@ BEHIND = 8  # moves that indexes may be behind: catching up with them is one sho
 class Collection(Table):
     """A TinyDB table with its documents in memory, by id, and a sorted index for each index name ever put.
 
-    TinyDB's own calls (``search``, ``update``, ``remove``, ...) read live rows and pass changes to ``editing`` as puts
-    and deletes, to become a unit. Without ``editing`` a change is refused: it would not be durable.
+    TinyDB's own calls read live rows (``search``, ``get``, ...). Those that change rows are refused: that would not be
+    durable.
     """
 
     document_id_class = str  # type: ignore[assignment]  # the caller assigns ids: TinyDB reuses removed ones
 
-    def __init__(self, name: str, editing: Editing | None = None, reindex: Reindex | None = None) -> None:
-        super().__init__(InMemoryStorage(), name, cache_size=0)
+    def __init__(self, name: str, reindex: Reindex | None = None) -> None:
+        super().__init__(MemoryStorage(), name, cache_size=0)  # type: ignore[no-untyped-call]  # stays empty
         self._reindex = reindex
         self._outdated: dict[tuple[str, ...], Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None] = {}
-        self._editing = editing
         self.rows: dict[str, Row] = {}
         self._indexes: dict[str, Index] = {}
         self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -40,11 +41,8 @@ class Collection(Table):
     def _read_table(self) -> dict[str, Mapping[str, object]]:
         return {id_: opened_row(id_, *row[:4]) for id_, row in self.rows.items()}
 
-    def _update_table(self, updater: Edit) -> None:
-        # TinyDB edits the rows in place: only a comparison with the rows before shows the changes.
-        if self._editing is None:
-            raise RuntimeError(f"The table {self.name} is read-only. Commit a unit to change it.")
-        self._editing(*differences(self.name, self._read_table, updater))
+    def _update_table(self, updater: Callable[[dict[Any, Any]], None]) -> None:  # noqa: ARG002 -- TinyDB names it
+        raise RuntimeError(f"The table {self.name} is read-only. Commit a unit to change it.")
 
     def __len__(self) -> int:
         return len(self.rows)
