@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crm_core.errors import SetupError, StorageUnavailable, UnknownTenant
+from crm_core.model.names import is_name
 from crm_core.plugin.storage import StorageBackend, StorageContext, StoreState
 from crm_postgresql.folds import Folds
 from crm_postgresql.limits import CALL_SECONDS, LONG_SECONDS, LOOK_SECONDS, WAIT
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from crm_postgresql.connected import Connected
 
 T = TypeVar("T")
-_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class PostgreSQLTenants(StorageBackend):
@@ -166,7 +165,7 @@ class PostgreSQLTenants(StorageBackend):
 
     async def _add(self, tenant: str) -> None:
         """Raise SetupError unless a tenant can be made under a name."""
-        if not _NAME.fullmatch(tenant):
+        if not is_name(tenant):
             raise SetupError([f"{tenant!r} cannot be a tenant's name: use a-z, 0-9 and inner hyphens, at most 63"])
         self._names.discard(tenant)
         if await self.has(tenant):

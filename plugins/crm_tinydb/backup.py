@@ -10,6 +10,7 @@ import msgspec
 
 from crm_core.errors import SetupError
 from crm_core.model.log import Head, is_intact
+from crm_core.model.names import is_name
 from crm_core.plugin.dump_file import is_dump, of_another_backend
 from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.change_segments import decoder as change_decoder
@@ -30,7 +31,6 @@ from crm_tinydb.formats import IDENTITY, IDENTITY_TEXT
 from crm_tinydb.framing import Damaged, NewerFormat, header_line
 from crm_tinydb.journal import KIND, journal_name
 from crm_tinydb.log import LogView
-from crm_tinydb.names import NAME
 from crm_tinydb.ring import KIND as RING_KIND
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.segments import PREVIOUS, SegmentDamaged, entry_line, fold_entries
@@ -45,7 +45,7 @@ def _no_pause() -> None:
 
 def check_free(disk: Disk, tenants_dir: Path, name: str) -> None:
     """Raise SetupError unless a tenant can be made under a name."""
-    if not NAME.fullmatch(name):
+    if not is_name(name):
         raise SetupError([f"{name!r} cannot be a tenant's name: use a-z, 0-9 and inner hyphens, at most 63"])
     try:
         taken = disk.exists(tenants_dir / name)
@@ -91,7 +91,7 @@ def found_tenants(disk: Disk, tenants_dir: Path) -> list[str]:
         if name.startswith(_FRESH):
             with suppress(OSError):  # it is in the way of no other tenant
                 discard(disk, tenants_dir / name)
-    return [name for name in names if NAME.fullmatch(name) and is_folder(disk, tenants_dir / name)]
+    return [name for name in names if is_name(name) and is_folder(disk, tenants_dir / name)]
 
 
 def discard(disk: Disk, folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from crm_core.plugin.query import Bound, PageQuery, Term
 from crm_core.plugin.unit import IndexValue
 from crm_tinydb.collection import Collection
-from crm_tinydb.index import LAST, NULL, PART, Index, Ranked, Row, ranked, value_of
+from crm_tinydb.index import LAST, NULL, PART, Row, ranked, value_of
 
 T = TypeVar("T")
 Test = Callable[[Row], bool]
@@ -85,13 +85,17 @@ def _equal(collection: Collection, name: str, value: IndexValue) -> Condition:
     index = collection.index(name)
     if index is None:
         found = list(collection.rows) if value is None else []
-        return Condition(test, len(found), lambda: _all_ids([_as_they_are(found)]))
+        return Condition(test, len(found), lambda: _as_they_are(found))
     return Condition(test, index.count(wanted, wanted), lambda: index.ids(wanted, wanted))
 
 
 def _as_they_are(ids: list[str]) -> Slowly[list[str]]:
     return ids
     yield  # makes it a generator
+
+
+def _none() -> Slowly[list[str]]:
+    return _as_they_are([])
 
 
 def _all_ids(each: Iterable[Slowly[list[str]]]) -> Slowly[list[str]]:
@@ -115,7 +119,7 @@ def _begins(collection: Collection, name: str, prefix: str) -> Condition:
 
     index = collection.index(name)
     if index is None:
-        return Condition(test, 0, lambda: _all_ids(()))
+        return Condition(test, 0, _none)
     low, high = (3, prefix), (3, prefix + LAST)
     return Condition(test, index.count(low, high), lambda: index.ids(low, high), exact=False)
 
@@ -136,7 +140,7 @@ def _matches(collection: Collection, name: str, term: Term) -> Condition:
 
     index = collection.index(name)
     if index is None:
-        return Condition(test, 0, lambda: _all_ids(()))
+        return Condition(test, 0, _none)
     starts = [(mark, text)] if prefix is None else [(prefix, ""), (mark, text)]
     ranges = [((3, start), (3, start + LAST), (len(start), inside)) for start, inside in starts]
     count = sum(index.count(low, high) for low, high, _ in ranges)
@@ -154,14 +158,11 @@ def _within(collection: Collection, bound: Bound) -> Condition:
             return False
         return (actual == wanted and inclusive) or (actual < wanted if below else actual > wanted)
 
-    low, high = (first, wanted) if below else (wanted, last)
-    return _between(collection.index(bound.index), low, high, test, exact=inclusive)
-
-
-def _between(index: Index | None, low: Ranked, high: Ranked, test: Test, *, exact: bool) -> Condition:
+    index = collection.index(bound.index)
     if index is None:
-        return Condition(test, 0, lambda: _all_ids(()))
-    return Condition(test, index.count(low, high), lambda: index.ids(low, high), exact=exact, met=exact)
+        return Condition(test, 0, _none)
+    low, high = (first, wanted) if below else (wanted, last)
+    return Condition(test, index.count(low, high), lambda: index.ids(low, high), exact=inclusive, met=inclusive)
 
 
 def _once(ids: list[str]) -> Slowly[list[str]]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from functools import partial
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from crm_core.errors import SetupError
 from crm_core.model.change_log import ChangeEntry
@@ -23,7 +22,6 @@ from crm_tinydb.segments import SegmentDamaged
 from crm_tinydb.state import State
 from crm_tinydb.tenant import Tenant
 
-T = TypeVar("T")
 MARK: Final = ".mark"
 _SOME: Final = 500  # parts read in a thread before they are passed on
 
@@ -53,16 +51,12 @@ async def dump(store: Tenant) -> AsyncGenerator[Part, None]:
 
 async def _read(store: Tenant, parts: Iterator[Part]) -> list[Part]:
     try:
-        return await store.run(partial(_next, parts))
+        return await store.run(lambda: list(islice(parts, _SOME)))
     except SegmentDamaged as error:
         name = error.segment.name
         raise SetupError([f"{name} of {store.folder.name} {error.reason}: run crm doctor"]) from None
     except OSError as error:
         raise SetupError([f"the files of {store.folder.name} cannot be read: {error.strerror}"]) from None
-
-
-def _next(parts: Iterator[T]) -> list[T]:
-    return list(islice(parts, _SOME))
 
 
 def _documents(frozen: Snapshot) -> Iterator[IndexedDocument]:

@@ -24,7 +24,7 @@ from crm_tinydb.copies import Copy, copied, copied_in_turns
 from crm_tinydb.disk import Disk, write_chunks
 from crm_tinydb.framing import FORMAT, Damaged, check_format
 from crm_tinydb.index import Row
-from crm_tinydb.segments import Segment
+from crm_tinydb.segments import Segment, entry_decoder
 from crm_tinydb.state import ClaimValue, State
 
 SLICE = 25  # rows encoded before the thread pauses: less than a millisecond's work
@@ -200,7 +200,6 @@ def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 _row_decoder = msgspec.json.Decoder(StoredRow)
 _claim_decoder = msgspec.json.Decoder(StoredClaim)
-_entry_decoder = msgspec.json.Decoder(LogEntry)
 
 
 def read_folded(data: bytes, reindex: Reindex | None = None) -> Folded:
@@ -243,7 +242,7 @@ def _read(data: bytes, end: int, state: State) -> Folded:
                 change_decoder.decode(text)  # it must be one
                 changes.append(text)
             else:
-                extra[name].append(_entry_decoder.decode(text))
+                extra[name].append(entry_decoder.decode(text))
     if summary is None:
         raise ValueError("the table _store is missing")
     state.load_claims(claims)

@@ -120,9 +120,9 @@ def _is_unwritten(data: bytes, start: int) -> bool:
     return b"\0" not in data[start:zeros] and (zeros == start or not zeros % SECTOR) and len(data) - start <= BATCH
 
 
-def decoded(text: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """A line's value. Raises Damaged."""
+def decoded(text: bytes, decoder: msgspec.json.Decoder[T], good: int = 0) -> T:
+    """The value of a line, before which ``good`` bytes can be trusted. Raises Damaged."""
     try:
         return decoder.decode(text)
     except msgspec.MsgspecError as error:
-        raise Damaged(f"has a line that cannot be understood ({error})") from None
+        raise Damaged(f"has a line that cannot be understood ({error})", good) from None

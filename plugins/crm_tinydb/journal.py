@@ -132,10 +132,7 @@ def replay(data: bytes, state: State, entries: list[LogEntry], changes: list[byt
     if header.base != state.seq:
         raise Damaged(f"begins after unit {header.base}, the files before it end with unit {state.seq}")
     for text, after in read_lines(data, end):
-        try:
-            change = decoded(text, decoder)
-        except Damaged as error:
-            raise Damaged(error.reason, end) from None
+        change = decoded(text, decoder, end)
         if change.seq != state.seq + 1:
             raise Damaged(f"jumps from unit {state.seq} to {change.seq}", end)
         state.apply(change)

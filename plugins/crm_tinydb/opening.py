@@ -27,7 +27,7 @@ from crm_tinydb.state import State
 from crm_tinydb.tidying import Earlier, journals, stores, tidy
 
 MARKER = "quarantine"
-CHECKED_AT_OPEN = 1 << 24  # bytes of segments checked at open; the others are checked when read
+CHECKED_AT_OPEN = 1 << 24  # bytes of the newest segments checked at open; the others are checked when read
 
 S = TypeVar("S", bound=StoredSegment)
 
@@ -76,7 +76,7 @@ def set_aside(disk: Disk, folder: Path, reasons: list[str], path: Path, good: by
         _move_aside(disk, path, good)
 
 
-def _move_aside(disk: Disk, path: Path, good: bytes = b"") -> None:
+def _move_aside(disk: Disk, path: Path, good: bytes) -> None:
     """Rename a file that cannot be trusted to a free ``NAME.damaged-N``, and put its ``good`` part in its place.
 
     Raises OSError; then the file is where it was.
@@ -117,7 +117,7 @@ def open_tenant(disk: Disk, folder: Path, bound: int, reindex: Reindex | None = 
         opened.state = folded.state
         opened.generation, opened.folded = folded.summary.generation, folded.length
         opened.log = Log(folded.summary.segments, folded.summary.anchor, opened.log.ring)
-        opened.log.segments = tuple(_whole(opened, opened.log.segments, CHECKED_AT_OPEN))
+        opened.log.segments = tuple(_whole(opened, opened.log.segments))
         _changes(opened, folded.summary)
         if folded.summary.sole and not opened.reasons:  # a crash may have left earlier generations
             done = tidy(disk, folder, folded.summary, Earlier(folded.summary.generation))
@@ -159,9 +159,9 @@ def _newest(opened: Opened) -> Folded | None:
     return None
 
 
-def _whole(opened: Opened, segments: tuple[S, ...], budget: int) -> list[S]:
-    """The segments that are there, the damaged ones reported; up to ``budget`` bytes of the newest are read."""
-    found = []
+def _whole(opened: Opened, segments: tuple[S, ...]) -> list[S]:
+    """The segments that are there, the damaged ones reported; the newest are read, the others only measured."""
+    found, budget = [], CHECKED_AT_OPEN
     for segment in reversed(segments):
         path = segment_path(opened.disk, opened.folder, segment.name)
         missing = not opened.disk.exists(path)
@@ -184,7 +184,7 @@ def _whole(opened: Opened, segments: tuple[S, ...], budget: int) -> list[S]:
 
 def _changes(opened: Opened, summary: FoldedSummary) -> None:
     """The change log as far back as it has no gap: after an accepted loss, what was before it is out of reach."""
-    whole = _whole(opened, summary.change_segments, CHECKED_AT_OPEN)
+    whole = _whole(opened, summary.change_segments)
     place = summary.place
     connected = []
     for segment in reversed(whole):

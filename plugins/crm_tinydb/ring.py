@@ -9,7 +9,7 @@ import msgspec
 
 from crm_core.model.log import LogEntry
 from crm_tinydb.disk import NO_SPACE, Disk, write_all, write_file
-from crm_tinydb.framing import Damaged, decoded, header_line, read_header, read_lines
+from crm_tinydb.framing import decoded, header_line, read_header, read_lines
 from crm_tinydb.segments import entry_decoder, entry_line
 
 KIND = "ring"
@@ -74,10 +74,7 @@ class Ring:
         """Load a file; return the number of good bytes. Raises Damaged after the good part."""
         _, end = read_header(data, KIND)
         for text, after in read_lines(data, end):
-            try:
-                entry = decoded(text, entry_decoder)
-            except Damaged as error:
-                raise Damaged(error.reason, end) from None
+            entry = decoded(text, entry_decoder, end)
             self.entries[entry.id] = entry
             if len(self.entries) > self.bound:
                 del self.entries[next(iter(self.entries))]
