@@ -12,7 +12,7 @@ from crm_core.plugin.query import ChangePage, StoredChange
 from crm_tinydb.change import LoggedChange
 from crm_tinydb.change_log import shown
 from crm_tinydb.change_segments import SegmentReader
-from crm_tinydb.refusals import files_unreadable
+from crm_tinydb.refusals import files_unreadable, just_closed
 from crm_tinydb.segments import SegmentDamaged
 from crm_tinydb.tenant import Tenant
 
@@ -75,19 +75,18 @@ async def _read(tenant: Tenant, work: Callable[[], list[T]]) -> list[T] | None:
 
     Replaced segments may contain records that were erased since, and the fold made the store forget that they were.
     """
-    segments, found, damage, why = tenant.changes.segments, list[T](), list[SegmentDamaged](), ""
-    with tenant.in_use():
-        try:
+    segments = tenant.changes.segments
+    try:
+        with tenant.in_use():
             found = await tenant.run(work)
-        except SegmentDamaged as error:
-            damage.append(error)
-            why = f"A file of the change log is damaged: {error.segment.name} {error.reason}."
-        except OSError as error:
-            why = f"The change log cannot be read: {error.strerror}."
-    if tenant.changes.segments is not segments:
-        return None
-    for found_damage in damage:
-        tenant.report_damage(found_damage)
-    if why:
-        raise files_unreadable(why, retry_after=5)
-    return found
+    except (SegmentDamaged, OSError) as error:
+        if tenant.changes.segments is not segments:
+            return None
+        if tenant.closed:  # the folder may have another name now
+            raise just_closed() from None
+        if isinstance(error, OSError):
+            raise files_unreadable(f"The change log cannot be read: {error.strerror}.", retry_after=5) from None
+        tenant.report_damage(error)
+        why = f"A file of the change log is damaged: {error.segment.name} {error.reason}."
+        raise files_unreadable(why, retry_after=5) from None
+    return found if tenant.changes.segments is segments else None

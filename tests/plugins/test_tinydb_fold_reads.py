@@ -90,16 +90,19 @@ async def test_a_page_of_the_log_during_a_fold(read: str, store: TinyDBBackend, 
 
 
 @pytest.mark.parametrize("act", ["rename", "remove"])
-async def test_a_page_of_the_log_while_the_tenant_goes(act: str, store: TinyDBBackend, disk: SlowDisk) -> None:
-    """A page whose segment moved away with the folder is refused: it would lack entries."""
+@pytest.mark.parametrize("read", ["log-", "changes-"])
+async def test_a_page_of_a_log_while_the_tenant_goes(read: str, act: str, store: TinyDBBackend, disk: SlowDisk) -> None:
+    """A page whose segment moved away with the folder is refused, and no file is called damaged."""
     await commit(store, 1)
     await store.fold("north")
-    disk.slow = "log-"
-    reading = asyncio.create_task(store.entries("north", EntryQuery()))
+    disk.slow = read
+    reading = asyncio.create_task(
+        store.entries("north", EntryQuery()) if read == "log-" else store.changes("north", 0)  # type: ignore[arg-type]
+    )
     await asyncio.to_thread(disk.waiting.wait, 10)
     await (store.rename("north", "east") if act == "rename" else store.remove("north"))
     disk.gate.set()
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable, match="has just been closed"):
         await reading
 
 
