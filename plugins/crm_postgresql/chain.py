@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
-from crm_core.model.log import Head, LogEntry, is_intact
+from crm_core.model.log import Head, is_intact
 from crm_core.plugin.query import ChainReport
-
-_entry = msgspec.json.Decoder(LogEntry)
+from crm_postgresql.rows import entry_of
 
 
 async def verify(part: Callable[[int], Awaitable[list[tuple[Any, ...]]]], wanted: Head | None) -> ChainReport:
@@ -28,7 +25,7 @@ async def verify(part: Callable[[int], Awaitable[list[tuple[Any, ...]]]], wanted
                 problems.append(f"entry {seq} follows entry {head.seq}: entries are missing or out of order")
             elif prev_hash != head.hash:
                 problems.append(f"entry {seq} does not continue the hash of entry {head.seq}")
-            entry = msgspec.structs.replace(_entry.decode(text), prev_hash=prev_hash, entry_hash=entry_hash)
+            entry = entry_of(text, prev_hash, entry_hash)
             if entry.seq != seq or not is_intact(entry):
                 problems.append(f"entry {seq} was changed: its hash does not match its content")
             head = Head(seq, entry_hash)

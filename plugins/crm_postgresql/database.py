@@ -65,7 +65,7 @@ class Database:
         except TimeoutError:
             raise psycopg.OperationalError(f"it did not answer within {seconds:g} seconds") from None
 
-    async def trouble(self, seconds: float = LOOK_SECONDS) -> str:
+    async def trouble(self, seconds: float) -> str:
         """Why the database cannot be used now, for operators; empty if it can."""
         try:
             await self.look(seconds)

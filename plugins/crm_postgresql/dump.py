@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 from psycopg import AsyncConnection
 
-from crm_core.model.change_log import ChangeEntry
 from crm_core.model.log import Head, LogEntry, hashed_text
 from crm_core.plugin.storage import Claim, Document, DumpHead, IndexedDocument, IndexValue, Part, StoredChange
 from crm_postgresql.keys import keys_of, value_of
+from crm_postgresql.rows import change_of, entry_of
 from crm_postgresql.units import entry_columns
 
 _SOME: Final = 500
@@ -31,8 +31,6 @@ _ATTEMPTS: Final = "SELECT entry FROM crm.attempts WHERE tenant = %s ORDER BY id
 _CHANGES: Final = """
 SELECT place, entry FROM crm.changes c WHERE tenant = %s
     AND place > (SELECT oldest FROM crm.stores s WHERE s.tenant = c.tenant) ORDER BY place"""
-_entry = msgspec.json.Decoder(LogEntry)
-_change = msgspec.json.Decoder(ChangeEntry)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,12 +56,12 @@ async def dump(db: AsyncConnection[Any], tenant: str) -> AsyncGenerator[Part, No
             yield IndexedDocument(Document(collection, id_, revision, body.encode()), _values(indexes))
         async for kind, key, evidence, expires, stamp, subject in _rows(db, _CLAIMS, tenant):
             yield Claim(kind, key, evidence.encode(), expires, stamp, subject)
-        async for text, prev_hash, entry_hash in _rows(db, _LOG, tenant):
-            yield msgspec.structs.replace(_entry.decode(text), prev_hash=prev_hash, entry_hash=entry_hash)
+        async for row in _rows(db, _LOG, tenant):
+            yield entry_of(*row)
         async for (text,) in _rows(db, _ATTEMPTS, tenant):
-            yield _entry.decode(text)
-        async for place, text in _rows(db, _CHANGES, tenant):
-            yield StoredChange(place, _change.decode(text))
+            yield entry_of(text, None, None)
+        async for row in _rows(db, _CHANGES, tenant):
+            yield change_of(*row)
 
 
 async def _rows(db: AsyncConnection[Any], query: str, tenant: str) -> AsyncIterator[Any]:

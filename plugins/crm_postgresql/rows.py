@@ -30,9 +30,9 @@ def entry_of(text: str, prev_hash: str | None, entry_hash: str | None) -> LogEnt
     return msgspec.structs.replace(entry, prev_hash=prev_hash, entry_hash=entry_hash)
 
 
-def changes_of(rows: list[tuple[Any, ...]]) -> tuple[StoredChange, ...]:
-    """Entries of the change log."""
-    return tuple(StoredChange(place, _change.decode(text)) for place, text in rows)
+def change_of(place: int, text: str) -> StoredChange:
+    """An entry of the change log."""
+    return StoredChange(place, _change.decode(text))
 
 
 def start_of(newest: str | None, days: int) -> str | None:

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import AsyncConnection, errors
 
 from crm_core.errors import SetupError
+from crm_postgresql.database import first_line
 
 Ask = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
 """The rows of a statement."""
@@ -75,26 +76,26 @@ async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
             if before > len(statements):
                 raise SetupError([f"a newer version wrote schema {before}: start that version"])
             if _PROCESSES <= before < len(statements):
-                await _refuse_served(db)
+                await _refuse_served(ask)
             for number, text in enumerate(statements[before:], before + 1):
                 await db.execute(text)
                 done.append(f"The database has schema {number} now.")
             await db.execute("DELETE FROM crm.version")
             await db.execute("INSERT INTO crm.version VALUES (%s)", (len(statements),))
-            names = [name for (name,) in await (await db.execute("SELECT crm.months()")).fetchall()]
+            names = [name for (name,) in await ask("SELECT crm.months()")]
             if names:
                 done.append(f"Partitions by month were made or dropped: {', '.join(names)}.")
     except errors.InsufficientPrivilege as error:
         advice = "connect as the role that owns the database, or as the one that made the schema crm in it"
         raise SetupError([f"the database cannot be migrated: {error.diag.message_primary}; {advice}"]) from None
     except psycopg.Error as error:
-        raise SetupError([f"the database cannot be migrated: {str(error).partition(chr(10))[0]}"]) from None
+        raise SetupError([f"the database cannot be migrated: {first_line(error)}"]) from None
     return tuple(done)
 
 
-async def _refuse_served(db: AsyncConnection[Any]) -> None:
+async def _refuse_served(ask: Ask) -> None:
     """Raise SetupError while processes serve from the database: they are of the version before."""
-    row = await (await db.execute(_ALIVE)).fetchone()
-    if row is not None and row[0]:
-        who = "1 process of an earlier version uses" if row[0] == 1 else f"{row[0]} processes of an earlier version use"
+    count = (await ask(_ALIVE))[0][0]
+    if count:
+        who = "1 process of an earlier version uses" if count == 1 else f"{count} processes of an earlier version use"
         raise SetupError([f"{who} this database: stop all first; one that was killed counts for 15 seconds"])

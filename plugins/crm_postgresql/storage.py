@@ -37,7 +37,7 @@ from crm_core.plugin.storage import (
 )
 from crm_postgresql.keys import key_of
 from crm_postgresql.limits import LIST_SECONDS, LONG_SECONDS, PROBE_SECONDS, REASON_SECONDS
-from crm_postgresql.rows import changes_of, entry_of, read_of, start_of
+from crm_postgresql.rows import change_of, entry_of, read_of, start_of
 from crm_postgresql.tenants import PostgreSQLTenants
 
 _SCANNED: Final = 500
@@ -143,9 +143,8 @@ class PostgreSQLBackend(PostgreSQLTenants):
         before: int | None = None,
         limit: int = 50,
     ) -> tuple[StoredChange, ...]:
-        return changes_of(
-            await self._rows("SELECT * FROM crm.history(%s, %s, %s, %s, %s)", tenant, type, id, before, limit)
-        )
+        query = "SELECT * FROM crm.history(%s, %s, %s, %s, %s)"
+        return tuple(change_of(*row) for row in await self._rows(query, tenant, type, id, before, limit))
 
     async def wait(self, tenant: str, after: int) -> None:
         await self._on.notices.wait(self._key(tenant), after)
