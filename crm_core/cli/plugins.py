@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,7 +14,7 @@ from crm_core.errors import SetupError
 @click.command("plugins")
 @config_option
 @json_option
-def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+def command(*, config: Path, as_json: bool) -> None:
     """List every plugin with its state and what it adds; exit 1 if one is broken or cannot read what is stored."""
     from crm_core.plugin.registry import build_registry
     from crm_core.settings import load_instance
@@ -28,17 +27,7 @@ def command(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passe
         problems: tuple[str, ...] = ()
     except SetupError as error:
         brought, problems = {}, error.problems
-    rows: list[dict[str, Any]] = [
-        {
-            "name": plugin.name,
-            "version": plugin.version,
-            "kind": ", ".join(sorted({kind for kind, _ in brought.get(plugin.name, ())})) or "hooks",
-            "brings": [name for _, name in brought.get(plugin.name, ())],
-            "state": plugin.state,
-            "error": plugin.error,
-        }
-        for plugin in host.plugins
-    ]
+    rows = [plugin.described(brought.get(plugin.name, ())) for plugin in host.plugins]
     for row in () if as_json else rows:
         text = f"{row['name']} {row['version']}  {row['state']}  {row['kind']}: {', '.join(row['brings'])}"
         click.echo(text.rstrip(": ") + (f"\n  {row['error']}" if row["error"] else ""))

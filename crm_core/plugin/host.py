@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from functools import cache, partial
 from importlib.machinery import SourceFileLoader
@@ -37,6 +37,17 @@ class Plugin(msgspec.Struct, frozen=True):
     state: State
     error: str | None = None
     hooks: tuple[str, ...] = ()
+
+    def described(self, items: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """The plugin as commands and operators show it; ``items``: the kind and name of each thing that it brings."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "kind": ", ".join(sorted({kind for kind, _ in items})) or "hooks",
+            "brings": [name for _, name in items],
+            "state": self.state,
+            "error": self.error,
+        }
 
 
 class PluginHost:

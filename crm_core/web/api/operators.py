@@ -116,19 +116,8 @@ class _Documents:
         _operators_only(self._services, request)
         read_query(request.query_string, ())
         brought = self._services.registry.brought()
-        return answer(
-            [
-                {
-                    "name": plugin.name,
-                    "version": plugin.version,
-                    "kind": ", ".join(sorted({kind for kind, _ in brought.get(plugin.name, ())})) or "hooks",
-                    "brings": [name for _, name in brought.get(plugin.name, ())],
-                    "state": plugin.state,
-                    "error": plugin.error,
-                }
-                for plugin in self._services.host.plugins
-            ]
-        )
+        plugins = self._services.host.plugins
+        return answer([plugin.described(brought.get(plugin.name, ())) for plugin in plugins])
 
 
 def _sections(unreadable: Mapping[str, tuple[SectionFault, ...]]) -> list[dict[str, str]]:
