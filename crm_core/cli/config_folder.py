@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from crm_core.errors import SetupError
-from crm_core.model.keys import KeyKind, Roster, TenantRoster
+from crm_core.model.keys import Key, KeyKind, Roster, TenantRoster
 from crm_core.model.signed_text import NATIVE
 from crm_core.plugin.registry import Registry, build_registry
 from crm_core.settings import InstanceSettings, Secrets, load_instance_outline, load_roster, load_roster_outline
@@ -121,6 +121,14 @@ class ConfigFolder:
             raise click.UsageError("instance.yaml listens on any free port; add the address with --url")
         here = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - read
         return f"http://{f'[{here}]' if ':' in here else here}:{listen.port}", None
+
+
+def key_of(entry: TenantRoster, tenant: str, version: int) -> Key:
+    """The key of a version. Raises SetupError with the versions that the tenant has."""
+    if version not in entry.keys:
+        known = ", ".join(str(number) for number in sorted(entry.keys)) or "none"
+        raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
+    return entry.keys[version]
 
 
 def registry_of(config: Path) -> Registry:

@@ -10,13 +10,12 @@ from typing import Literal
 import click
 
 from crm_core.cli import key_list
-from crm_core.cli.config_folder import as_readable, read_outline, read_roster, registry_of
+from crm_core.cli.config_folder import as_readable, key_of, read_outline, read_roster, registry_of
 from crm_core.cli.groups import CommandGroup, Number
 from crm_core.cli.key_list import if_available, no_entry
 from crm_core.cli.roster_edit import edit_roster, set_member
 from crm_core.cli.rotation import Rotation, fresh_secret, roster_time
 from crm_core.cli.running import config_option, json_option, print_json
-from crm_core.errors import SetupError
 from crm_core.model.ed25519 import new_private_key, public_key_of
 from crm_core.model.keys import KeyKind, Roster
 from crm_core.settings.document import Scalar
@@ -173,10 +172,7 @@ def revoke(*, tenant: str, version: int, config: Path, as_json: bool) -> None:
     roster = read_outline(path, registry)
     if tenant not in roster.tenants:
         raise no_entry(tenant, roster)
-    keys = roster.tenants[tenant].keys
-    if version not in keys:
-        known = ", ".join(str(number) for number in sorted(keys)) or "none"
-        raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
+    key_of(roster.tenants[tenant], tenant, version)
     set_member(path, tenant, version, "revoked", "true")
     active = read_outline(path, registry).tenants[tenant].active(datetime.now(UTC))
     if as_json:
@@ -200,7 +196,7 @@ def _highest_used(config: Path, tenant: str) -> int:
 @command.command("check", short_help="Report problems, and keys that end soon.")
 @config_option
 @json_option
-def check(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+def check(*, config: Path, as_json: bool) -> None:
     """Report problems in keys.yaml, keys that end soon and tenants without one; exit 1 if a tenant cannot push."""
     path, registry = config / "keys.yaml", registry_of(config)
     roster = read_roster(path, registry)

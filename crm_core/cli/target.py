@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from crm_core.cli.config_folder import ConfigFolder
+from crm_core.cli.config_folder import ConfigFolder, key_of
 from crm_core.cli.groups import Number
 from crm_core.client import ReceiverUrl, Signer, Target, Unsigned, native_signer
 from crm_core.errors import SetupError
@@ -146,10 +146,7 @@ def _option_key(folder: ConfigFolder, tenant: str, kind: KeyKind, material: byte
 def _roster_keys(entry: TenantRoster, tenant: str, version: int | None) -> tuple[Key, ...]:
     """The key of a version, or the active ones, the newest first. Raises SetupError."""
     if version is not None:
-        if version not in entry.keys:
-            known = ", ".join(str(number) for number in sorted(entry.keys)) or "none"
-            raise SetupError([f"keys.yaml has no key version {version} for {tenant}; it has {known}"])
-        return (entry.keys[version],)
+        return (key_of(entry, tenant, version),)
     now = datetime.now(UTC)
     active = entry.active(now)
     if not active:
