@@ -25,7 +25,7 @@ _REFERENCE: Final = re.compile(r"\bfile:([\w.-]+)(?![\w./-])")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @config_option
 @json_option
-def command(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+def command(*, names: tuple[str, ...], config: Path, as_json: bool) -> None:
     """Check the config files, and every file and log chain of the named tenants. Without NAME: of all, and permissions.
 
     Exits 1 if anything is wrong. Undamaged files are only read. Without a running server, tenants are opened as a
@@ -38,7 +38,7 @@ def command(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noq
     if not as_json:
         _show("config", problems)
     for number, checked in enumerate(_checked(config, names, problems), 1):
-        show_progress(number, checked["of"], "tenants")
+        show_progress(number, checked["of"])
         wrong += len(checked["problems"])
         report["tenants"][checked["tenant"]] = checked["problems"]
         if not as_json:

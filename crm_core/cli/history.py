@@ -18,7 +18,7 @@ from crm_core.cli.running import config_option, json_option, perform, print_json
 @click.option("--limit", type=Number(1, 500), default=10, show_default=True, help="How many revisions.")
 @config_option
 @json_option
-def command(section: str, tenant: str, limit: int, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
+def command(*, section: str, tenant: str, limit: int, config: Path, as_json: bool) -> None:
     """List the applied revisions of SECTION and their changes, newest first."""
     items = perform(config, "history.list", tenant=tenant, section=section, limit=limit)["items"]
     warn_of_quarantine(config, tenant)

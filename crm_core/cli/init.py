@@ -26,10 +26,9 @@ def command(config: Path, instance: str, tenant: str | None, admin: str | None) 
     """Write commented instance.yaml, keys.yaml, modules.yaml and roles.yaml. Existing files stay as they are."""
     from crm_core.settings.examples import OF_INSTANCE
 
-    if not is_name(instance):
-        raise click.UsageError("--instance must be 1 to 63 of a-z, 0-9 and -, and cannot start or end with -")
-    if tenant is not None and not is_name(tenant):
-        raise click.UsageError("--tenant must be 1 to 63 of a-z, 0-9 and -, and cannot start or end with -")
+    for option, name in (("--instance", instance), ("--tenant", tenant)):
+        if name is not None and not is_name(name):
+            raise click.UsageError(f"{option} must be 1 to 63 of a-z, 0-9 and -, and cannot start or end with -")
     if admin and not tenant:
         raise click.UsageError("--admin needs --tenant")
     if admin is not None:

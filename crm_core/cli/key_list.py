@@ -20,7 +20,7 @@ from crm_core.settings.places import hint
 @click.argument("tenant", required=False)
 @config_option
 @json_option
-def command(tenant: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+def command(*, tenant: str | None, config: Path, as_json: bool) -> None:
     """List the keys of TENANT, or of all tenants, with state, dates, limits and use.
 
     Last use and count come from the sync log: when the old key of a rotation is no longer used, you can remove it.

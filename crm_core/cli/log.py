@@ -79,7 +79,7 @@ def command() -> None:
 @filters
 @config_option
 @json_option
-def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str | None) -> None:  # noqa: FBT001 -- click
+def listed(*, tenant: str, limit: int, config: Path, as_json: bool, **options: str | None) -> None:
     """List the newest entries, newest first."""
     items = perform(config, "log.list", tenant=tenant, filters=_filled_in(options), limit=limit)["items"]
     warn_of_quarantine(config, tenant)
@@ -99,7 +99,7 @@ def listed(tenant: str, limit: int, config: Path, as_json: bool, **options: str 
 @tenant_option
 @config_option
 @json_option
-def show(entry_id: str, tenant: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
+def show(*, entry_id: str, tenant: str, config: Path, as_json: bool) -> None:
     """Show one entry with all its members, and each error of the input with its place.
 
     ID is the entry's id, or the request id of an answer.
@@ -128,7 +128,7 @@ def show(entry_id: str, tenant: str, config: Path, as_json: bool) -> None:  # no
 @filters
 @config_option
 @json_option
-def tail(tenant: str, last: int, config: Path, as_json: bool, **options: str | None) -> None:  # noqa: FBT001 -- click
+def tail(*, tenant: str, last: int, config: Path, as_json: bool, **options: str | None) -> None:
     """Print the last entries, then each new one as it arrives, until interrupted; ends there if no server runs."""
     for entry in stream(config, "log.tail", tenant=tenant, filters=_filled_in(options), last=last):
         click.echo(json.dumps(entry, ensure_ascii=False) if as_json else line(entry))
@@ -150,7 +150,7 @@ def _link(_context: click.Context, _parameter: click.Parameter, text: str | None
 )
 @config_option
 @json_option
-def verify(tenant: str, head: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
+def verify(*, tenant: str, head: str | None, config: Path, as_json: bool) -> None:
     """Check that no verified entry was edited, removed or reordered; exit 1 if one was.
 
     To find that the end was cut off or rewritten, pass a link that you noted earlier with --head.

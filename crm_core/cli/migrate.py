@@ -18,7 +18,7 @@ from crm_core.errors import SetupError
 @click.option("--to", "target", metavar="BACKEND", help="Copy all tenants to this backend of storage.others.")
 @config_option
 @json_option
-def command(target: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+def command(*, target: str | None, config: Path, as_json: bool) -> None:
     """Bring stored data into this version's form, or copy all tenants to another backend. Make backups first.
 
     --to works while no server runs. Each copy is compared with its source: counts, hashes, and the log's chain. If it
@@ -60,7 +60,7 @@ async def _copy(config: Path, name: str, *, as_json: bool) -> None:
         async with open_stores(installation, storage, storage.others[name]) as (source, target):
             async for item in copy_all(source, target):
                 number += 1
-                show_progress(number, item["of"], "tenants")
+                show_progress(number, item["of"])
                 total.update(item["counts"])
     kinds = ("tenants", "documents", "claims", "entries", "changes")
     if as_json:

@@ -8,12 +8,11 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import click
 
 T = TypeVar("T")
-_READER_GONE: Final = errno.EPIPE
 
 
 class OutputFailed(OSError):
@@ -34,8 +33,7 @@ def watch_output() -> None:
     if stream is None:
         click.echo("standard output is closed; redirect it to a file or to /dev/null", err=True)
         raise SystemExit(1)
-    replaced = stream is not sys.__stdout__  # by a test
-    if not replaced:
+    if stream is sys.__stdout__:  # else a test has replaced it
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(_StandardOutput(stream.fileno(), "w", closefd=False)),
             encoding=stream.encoding,
@@ -49,20 +47,15 @@ def has_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def flush_output() -> None:
-    """Write the buffer. Raises OutputFailed."""
-    sys.stdout.flush()
-
-
 def _has_progress() -> bool:
     """Whether a person watches standard error. If it is closed, there is no ``sys.stderr``."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def show_progress(done: int, of: int, what: str) -> None:
-    """Show ``done/of what`` on a terminal, in place of the last progress, if there are several."""
+def show_progress(done: int, of: int) -> None:
+    """Show ``done/of tenants`` on a terminal, in place of the last progress, if there are several."""
     if of > 1 and _has_progress():
-        click.echo(f"\r{done}/{of} {what}", nl=done == of, err=True)
+        click.echo(f"\r{done}/{of} tenants", nl=done == of, err=True)
 
 
 def clear_progress() -> None:
@@ -87,7 +80,7 @@ class TenantReport(Generic[T]):
         self._known[tenant] = result
         while self._waiting and self._waiting[-1] in self._known:
             self._show(self._known.pop(self._waiting.pop()))
-        show_progress(len(self.statuses), self._of, "tenants")
+        show_progress(len(self.statuses), self._of)
 
     def show_counts(self) -> None:
         """Print how many tenants have each status, such as ``4 tenants: 3 applied, 1 refused``."""
@@ -103,6 +96,6 @@ def discard_output() -> None:
 def exit_without_output(error: OutputFailed) -> None:
     """Exit 1, and say that the output is incomplete unless its reader, such as ``head``, closed the pipe."""
     discard_output()
-    if error.errno != _READER_GONE:
+    if error.errno != errno.EPIPE:
         click.echo(f"standard output cannot be written ({error.strerror}); the output is incomplete", err=True)
     raise SystemExit(1)

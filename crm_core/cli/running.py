@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from crm_core.cli.output import OutputFailed, exit_without_output, flush_output
+from crm_core.cli.output import OutputFailed, exit_without_output
 from crm_core.errors import CrmError, SetupError, UnknownTenant
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def boundary() -> Iterator[None]:
         try:
             yield
         finally:
-            flush_output()
+            sys.stdout.flush()
     except OutputFailed as failed:
         exit_without_output(failed)
     except SetupError as error:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     help="For work on plugins, on a loopback address: tracebacks in the terminal, a new start when a file changes.",
 )
 @config_option
-def command(config: Path, processes: int, dev: bool) -> None:  # noqa: FBT001 -- click passes it by name
+def command(*, config: Path, processes: int, dev: bool) -> None:
     """Run the instance until SIGTERM, then finish open requests.
 
     Listens on the address that instance.yaml names, and prints it once it accepts requests. Edits of keys.yaml,

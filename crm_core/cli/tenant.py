@@ -24,7 +24,7 @@ def command() -> None:
 @click.option("--from", "file", metavar="FILE", help="Also the names in this file, one a line (- for standard input).")
 @config_option
 @json_option
-def create(names: tuple[str, ...], file: str | None, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click
+def create(*, names: tuple[str, ...], file: str | None, config: Path, as_json: bool) -> None:
     """Create the store of each new tenant and, if keys.yaml has no entry for it, one with a fresh key.
 
     If one name is invalid or taken, none is created.
@@ -125,7 +125,7 @@ def _backup_file(config: Path, name: str) -> Path:
 @command.command("list")
 @config_option
 @json_option
-def names(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+def names(*, config: Path, as_json: bool) -> None:
     """List the tenants and the state of their stores."""
     tenants = perform(config, "tenant.list")["tenants"]
     if as_json:
@@ -141,7 +141,7 @@ def names(config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes 
 @click.argument("name")
 @config_option
 @json_option
-def show(name: str, config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+def show(*, name: str, config: Path, as_json: bool) -> None:
     """Show a tenant's sections, modules and log head."""
     status = perform(config, "tenant.show", tenant=name)
     if as_json:
@@ -181,7 +181,7 @@ def reset_version(*, name: str, section: str, config: Path, as_json: bool) -> No
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @config_option
 @json_option
-def fold(names: tuple[str, ...], config: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+def fold(*, names: tuple[str, ...], config: Path, as_json: bool) -> None:
     """Fold the journals of the named tenants, or of all, into their TinyDB files now.
 
     The server does this itself when a journal has grown long. Afterwards TinyDB itself can read every record. On
