@@ -1,8 +1,8 @@
 // Forms: one click sends once, leaving with unsaved text asks first, the first invalid field has the focus.
 import { _ } from "./language.js";
-import { addressOf, fetchPage, own, swapParts } from "./swap.js";
+import { addressOf, adopted, fetchPage, own, parsed, swapParts } from "./swap.js";
 import { ended } from "./live.js";
-import { show, strong, icon, toast } from "./parts.js";
+import { element, icon, notice, showConfirmation, toast } from "./parts.js";
 
 export function watchForms() {
   document.addEventListener("submit", submitted);
@@ -63,10 +63,9 @@ export async function post(form, button = null) {
       ended(_("Nothing was changed. Sign in, then try again."));
       return false;
     }
-    const confirmation = page.querySelector(".toasts [data-toast]");
     if (ok && page.querySelector("[data-live]")) {
       swapParts(page, { asked: true });
-      if (confirmation) show(document.importNode(confirmation, true));
+      showConfirmation(page);
       document.dispatchEvent(new CustomEvent("posted", { detail: button }));
       return true;
     }
@@ -93,13 +92,9 @@ export function refused(page) {
   const title = page ? said(".empty h1, h1") ?? _("Something went wrong") : _("The server could not be reached");
   const text = page ? said(".empty p") ?? "" : _("Check your connection and try again.");
   document.querySelector("[data-refused]")?.remove();
-  const banner = document.createElement("div");
-  banner.className = "banner bad";
+  const banner = notice("bad", "alert", `${title}.`, text);
   banner.dataset.refused = "";
   banner.setAttribute("role", "alert");
-  const message = strong(title + ".");
-  message.append(` ${text}`);
-  banner.append(icon("alert"), message);
   document.querySelector("main .page-head").after(banner);
 }
 
@@ -158,10 +153,8 @@ function check(input) {
     field.querySelector(".err")?.remove();
   }
   if (!wrong) return;
-  const message = document.createElement("span");
-  message.className = "err";
+  const message = element("span", { className: "err", id: `${input.id}-own` });
   message.dataset.own = "";
-  message.id = `${input.id}-own`;
   message.append(icon("alert"), input.validationMessage);
   field.append(message);
   input.setAttribute("aria-invalid", "true");
@@ -188,7 +181,7 @@ async function steps(form, button) {
       rest += value;
       const lines = rest.split("\n");
       rest = lines.pop();
-      for (const line of lines) if (line) step(result, fragment(JSON.parse(line).html));
+      for (const line of lines) if (line) step(result, adopted(parsed(JSON.parse(line).html).body));
     }
   } catch {
     if (stop.signal.aborted) toast(_("Stopped. The changes up to here stay."), "info");
@@ -202,8 +195,7 @@ async function steps(form, button) {
 
 // The page of a refusal in place of this one.
 function showPage(html) {
-  const page = new DOMParser().parseFromString(html, "text/html");
-  document.getElementById("main").replaceChildren(...[...page.getElementById("main").childNodes].map((node) => document.importNode(node, true)));
+  document.getElementById("main").replaceChildren(...adopted(parsed(html).getElementById("main")));
 }
 
 // While it runs only the progress changes, so that a click on Stop meets its button.
@@ -213,9 +205,4 @@ function step(result, nodes) {
   if (stop && result.querySelector("[data-stop]")) return result.querySelector("[role=status]").replaceWith(status);
   result.replaceChildren(...nodes);
   if (document.activeElement === document.body) (stop ?? result.querySelector("footer a"))?.focus();
-}
-
-function fragment(html) {
-  const page = new DOMParser().parseFromString(html, "text/html");
-  return [...page.body.childNodes].map((node) => document.importNode(node, true));
 }

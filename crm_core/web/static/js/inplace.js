@@ -2,7 +2,7 @@
 import { _ } from "./language.js";
 import { refused } from "./forms.js";
 import { refreshPage } from "./live.js";
-import { show } from "./parts.js";
+import { element, showConfirmation } from "./parts.js";
 import { addressOf, fetchPage, own, swapParts } from "./swap.js";
 
 const FORM = "form.inplace";
@@ -35,7 +35,7 @@ async function open(pen) {
   if (row.querySelector(FORM)) return; // by the first click of two
   document.querySelectorAll(FORM).forEach(close);
   const form = document.importNode(fetched, true);
-  const rest = Object.assign(document.createElement("div"), { hidden: true });
+  const rest = element("div", { hidden: true });
   rest.append(...own(form).childNodes); // with the button that the Enter key takes
   own(form).append(rest, fieldOf(rest, name), buttons());
   own(form).className = "inplace";
@@ -68,8 +68,7 @@ async function save(event) {
     close(form);
     main().dataset.revision = page.getElementById("main").dataset.revision;
     swapParts(page, { asked: true });
-    const confirmation = page.querySelector(".toasts [data-toast]"); // none if another window has shown it
-    if (confirmation) show(document.importNode(confirmation, true));
+    showConfirmation(page);
     return document.querySelector(`[data-field="${name}"] .pen`)?.focus();
   }
   const answer = page.getElementById("record");
@@ -120,9 +119,9 @@ function input(form) {
 }
 
 function buttons() {
-  const row = Object.assign(document.createElement("div"), { className: "row" });
+  const row = element("div", { className: "row" });
   for (const [text, kind, type] of [[_("Save"), "primary", "submit"], [_("Cancel"), "quiet", "button"]]) {
-    row.append(Object.assign(document.createElement("button"), { className: `btn sm ${kind}`, type, textContent: text }));
+    row.append(element("button", { className: `btn sm ${kind}`, type, textContent: text }));
   }
   row.lastChild.dataset.keepValue = "";
   return row;

@@ -1,7 +1,7 @@
 // Keeps the open page up to date: brand and menu change in place, records and the console show what is new.
 import { _, ngettext } from "./language.js";
 import { fetchPage, freshRows, replace, swapFrame, swapParts } from "./swap.js";
-import { icon, strong, toast } from "./parts.js";
+import { element, notice, toast } from "./parts.js";
 
 const QUIET = 250; // milliseconds in which events are collected into one change
 const ANNOUNCE = 5000;
@@ -187,22 +187,9 @@ export function ended(text = "") {
   main().prepend(banner);
 }
 
-function notice(tone, name, title, text) {
-  const banner = document.createElement("div");
-  banner.className = `banner ${tone}`;
-  const message = strong(title);
-  message.append(` ${text}`);
-  banner.append(icon(name), message);
-  return banner;
-}
-
 function link(href, text) {
-  const row = document.createElement("div");
-  row.className = "row";
-  const made = document.createElement("a");
-  made.href = href;
-  made.textContent = text;
-  row.append(made);
+  const row = element("div", { className: "row" });
+  row.append(element("a", { href, textContent: text }));
   return row;
 }
 

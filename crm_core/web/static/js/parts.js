@@ -1,7 +1,7 @@
 // Small parts: toasts, dialogs, copying, the section in view.
 
 import { _ } from "./language.js";
-import { fetchPage, own } from "./swap.js";
+import { adopted, fetchPage, own } from "./swap.js";
 
 const TOAST_SECONDS = 6;
 const UNDO_SECONDS = 10;
@@ -32,18 +32,24 @@ function missing(image) {
   if (image.matches?.(BRAND_IMAGES) && !image.naturalWidth) image.hidden = true;
 }
 
+export const element = (tag, properties = {}) => Object.assign(document.createElement(tag), properties);
+
 // Says what was just done, here or elsewhere. Errors that need an action belong in the page.
 export function toast(text, tone = "ok") {
-  const made = document.createElement("div");
-  made.className = `toast ${tone}`;
+  const made = element("div", { className: `toast ${tone}` });
   made.dataset.toast = "";
   made.append(icon(tone === "ok" ? "check" : "info"), strong(text), closer());
   show(made);
 }
 
-export function show(made) {
-  const region = document.querySelector(".toasts");
-  region.replaceChildren(made);
+// Shows the confirmation that a fetched page has; another window may have shown it already.
+export function showConfirmation(page) {
+  const confirmation = page.querySelector(".toasts [data-toast]");
+  if (confirmation) show(document.importNode(confirmation, true));
+}
+
+function show(made) {
+  document.querySelector(".toasts").replaceChildren(made);
   fade(made);
 }
 
@@ -69,18 +75,23 @@ export function icon(name) {
   return svg;
 }
 
-export function strong(text) {
-  const div = document.createElement("div");
-  const inner = document.createElement("strong");
-  inner.textContent = text;
-  div.append(inner);
+function strong(text) {
+  const div = element("div");
+  div.append(element("strong", { textContent: text }));
   return div;
 }
 
+// A notice at the head of the page.
+export function notice(tone, name, title, text) {
+  const banner = element("div", { className: `banner ${tone}` });
+  const message = strong(title);
+  message.append(` ${text}`);
+  banner.append(icon(name), message);
+  return banner;
+}
+
 function closer() {
-  const button = document.createElement("button");
-  button.className = "btn quiet sm icon";
-  button.type = "button";
+  const button = element("button", { className: "btn quiet sm icon", type: "button" });
   button.dataset.close = "";
   button.setAttribute("aria-label", _("Close"));
   button.append(icon("x"));
@@ -94,9 +105,8 @@ async function older(link) {
   const part = page.querySelector(`[data-live="${link.closest("[data-live]").dataset.live}"]`);
   link.closest("[data-live]").dataset.extended = "";
   part.querySelector(".more:not([data-older])")?.remove();
-  const fresh = [...part.childNodes].map((node) => document.importNode(node, true));
   const last = link.previousElementSibling;
-  link.replaceWith(...fresh);
+  link.replaceWith(...adopted(part));
   last?.nextElementSibling?.querySelector("a, time")?.scrollIntoView({ block: "nearest" });
 }
 

@@ -1,6 +1,7 @@
 // Pickers: a combobox (ARIA 1.2) that searches on the server; the form sends the id of what was chosen.
 import { _, ngettext } from "./language.js";
-import { own } from "./swap.js";
+import { element } from "./parts.js";
+import { own, parsed } from "./swap.js";
 
 const WAIT = 150;
 
@@ -31,8 +32,8 @@ export function watchPickers() {
   });
 }
 
-function of(element) {
-  const box = element.closest?.("[data-picker]");
+function of(node) {
+  const box = node.closest?.("[data-picker]");
   const input = box?.querySelector("[role=combobox]");
   return input && !input.readOnly && {
     box,
@@ -145,14 +146,10 @@ function set(picker, value, text) {
 // The short form of a new record; what it creates is chosen at once.
 function create(picker, { create: singular, fields, text }) {
   open(picker, false);
-  const dialog = document.createElement("dialog");
-  const form = document.createElement("form");
-  form.className = "stack pad";
-  form.method = "dialog";
-  const heading = document.createElement("h2");
-  heading.textContent = _("New {record}", { record: singular });
-  const problem = document.createElement("p");
-  problem.className = "err";
+  const dialog = element("dialog");
+  const form = element("form", { className: "stack pad", method: "dialog" });
+  const heading = element("h2", { textContent: _("New {record}", { record: singular }) });
+  const problem = element("p", { className: "err" });
   problem.setAttribute("role", "alert");
   form.append(heading, problem, ...fields.map(([name, label]) => field(name, label, name === "name" ? text : "")), buttons(singular));
   dialog.append(form);
@@ -180,59 +177,44 @@ async function created(url, body) {
   const answer = await fetch(url, { method: "POST", body });
   if (answer.redirected) return { errors: [_("You are signed out."), _("Nothing was changed. Sign in, then try again.")] };
   if (answer.headers.get("Content-Type")?.startsWith("application/json")) return answer.json();
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  return { errors: [...page.querySelectorAll(".empty h1, .empty p:not(.small)")].map((one) => one.textContent.replace(/[.]?$/, ".")) };
+  return { errors: [...parsed(await answer.text()).querySelectorAll(".empty h1, .empty p:not(.small)")].map((one) => one.textContent.replace(/[.]?$/, ".")) };
 }
 
 function field(name, label, value) {
-  const box = document.createElement("label");
-  box.className = "field";
-  const input = document.createElement("input");
-  Object.assign(input, { className: "in", name, value, maxLength: 200 });
-  box.append(label, input);
+  const box = element("label", { className: "field" });
+  box.append(label, element("input", { className: "in", name, value, maxLength: 200 }));
   return box;
 }
 
 function buttons(singular) {
-  const row = document.createElement("div");
-  row.className = "row";
+  const row = element("div", { className: "row" });
   for (const [text, value, kind] of [[_("Create {record}", { record: singular }), "", "primary"], [_("Cancel"), "cancel", "quiet"]]) {
-    const button = document.createElement("button");
-    Object.assign(button, { className: `btn ${kind}`, value, textContent: text, formNoValidate: true });
-    row.append(button);
+    row.append(element("button", { className: `btn ${kind}`, value, textContent: text, formNoValidate: true }));
   }
   return row;
 }
 
 function option({ value, text, label, about }, sought) {
-  const row = document.createElement("li");
-  row.setAttribute("role", "option");
+  const row = element("li", { role: "option" });
   Object.assign(row.dataset, { value, text });
   row.append(...marked(label, sought));
-  if (about) row.append(Object.assign(document.createElement("small"), { textContent: about }));
+  if (about) row.append(element("small", { textContent: about }));
   return row;
 }
 
 function marked(label, sought) {
   const at = sought ? label.toLowerCase().indexOf(sought.toLowerCase()) : -1;
   if (at < 0) return [label];
-  const mark = Object.assign(document.createElement("mark"), { textContent: label.slice(at, at + sought.length) });
+  const mark = element("mark", { textContent: label.slice(at, at + sought.length) });
   return [label.slice(0, at), mark, label.slice(at + sought.length)];
 }
 
 function creator(answer, text) {
-  const row = document.createElement("li");
-  row.setAttribute("role", "option");
-  row.className = "create";
+  const row = element("li", { role: "option", className: "create", textContent: _("Create {record} “{text}”", { record: answer.create, text }) });
   row.dataset.create = JSON.stringify({ ...answer, items: undefined, text });
-  row.textContent = _("Create {record} “{text}”", { record: answer.create, text });
   return row;
 }
 
 function note(text) {
-  const row = document.createElement("li");
-  row.setAttribute("role", "presentation");
-  row.className = "note";
-  row.textContent = text;
-  return row;
+  return element("li", { role: "presentation", className: "note", textContent: text });
 }

@@ -47,7 +47,7 @@ function keep(mine, part) {
 }
 
 // Whether two renderings are the same except for relative times and the form's token.
-export function same(mine, part) {
+function same(mine, part) {
   return lasting(mine) === lasting(part);
 }
 
@@ -74,9 +74,11 @@ export function replace(mine, part) {
 
 export async function fetchPage(url, options = {}) {
   const answer = await fetch(url, { credentials: "same-origin", headers: { Accept: "text/html" }, ...options });
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = parsed(await answer.text());
   return { ok: answer.ok, status: answer.status, url: answer.url, redirected: answer.redirected, page };
 }
+
+export const parsed = (html) => new DOMParser().parseFromString(html, "text/html");
 
 // What every form has, such as its dataset: a field of that name hides it, and fields are named like members of records.
 export const own = (form) => new Proxy(form, {
@@ -88,7 +90,7 @@ export const own = (form) => new Proxy(form, {
 });
 export const addressOf = (form) => new URL(own(form).getAttribute("action") ?? "", location.href).href;
 
-function adopted(part) {
+export function adopted(part) {
   return [...part.childNodes].map((node) => document.importNode(node, true));
 }
 
