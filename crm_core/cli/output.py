@@ -33,7 +33,8 @@ def watch_output() -> None:
     if stream is None:
         click.echo("standard output is closed; redirect it to a file or to /dev/null", err=True)
         raise SystemExit(1)
-    if stream is sys.__stdout__:  # else a test has replaced it
+    replaced = stream is not sys.__stdout__  # by a test
+    if not replaced:
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(_StandardOutput(stream.fileno(), "w", closefd=False)),
             encoding=stream.encoding,

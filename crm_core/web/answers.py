@@ -16,7 +16,8 @@ from crm_core.web.request import Request
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
-_encode = msgspec.json.Encoder().encode
+encoded: Final = msgspec.json.Encoder().encode
+"""A value as JSON bytes."""
 
 Fields = list[tuple[bytes, bytes]]
 Parts = AsyncGenerator[bytes, None] | Stream
@@ -40,11 +41,6 @@ class Later(msgspec.Struct, frozen=True):
     waiter: Waiter
 
 
-def encoded(value: Any) -> bytes:
-    """A value as JSON bytes."""
-    return _encode(value)
-
-
 def content(body: bytes, media_type: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer with a body of a media type."""
     fields = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
@@ -53,7 +49,7 @@ def content(body: bytes, media_type: str, status: int = 200, headers: Mapping[st
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """A JSON answer; bytes go out as they are. Not cached unless ``headers`` says so."""
-    whole = body if isinstance(body, bytes) else _encode(body)
+    whole = body if isinstance(body, bytes) else encoded(body)
     return content(whole, JSON, status, {"Cache-Control": "no-store", **(headers or {})})
 
 
@@ -73,7 +69,7 @@ async def json_lines(rows: AsyncIterator[Any]) -> AsyncGenerator[bytes, None]:
     """Each row as a line of JSON."""
     turn = Turn()
     async for row in rows:
-        yield _encode(row) + b"\n"
+        yield encoded(row) + b"\n"
         await turn.pause()
 
 

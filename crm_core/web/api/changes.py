@@ -12,6 +12,7 @@ from crm_core.model.change_cursor import ChangeCursor
 from crm_core.records.feed import MOST_ITEMS, ChangeItem, FeedQuery
 from crm_core.services import Services
 from crm_core.web.answers import Answer, Later, answer
+from crm_core.web.api.parameters import whole
 from crm_core.web.api.records_schemas import READ_ERRORS
 from crm_core.web.operations import BASE, Operation, Parameter, Reply, Route
 from crm_core.web.reading import whole_number
@@ -50,14 +51,10 @@ CHANGES: Final = Operation(
             description="Record types, separated by commas; each of them viewable by the caller. None: all that are.",
         ),
         Parameter(
-            name="limit",
-            description=f"Items of a page; {MOST_ITEMS} unless given.",
-            schema={"type": "integer", "minimum": 1, "maximum": MOST_ITEMS},
+            name="limit", description=f"Items of a page; {MOST_ITEMS} unless given.", schema=whole(1, MOST_ITEMS)
         ),
         Parameter(
-            name="wait",
-            description="Seconds to wait for a first item if there is none.",
-            schema={"type": "integer", "minimum": 0, "maximum": MOST_SECONDS},
+            name="wait", description="Seconds to wait for a first item if there is none.", schema=whole(0, MOST_SECONDS)
         ),
         Parameter(
             name="include",

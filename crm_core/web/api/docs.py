@@ -82,32 +82,12 @@ def routes(services: Services, documented: Sequence[Route]) -> list[Route]:
 def _at(prefix: str, openapi: Handler, page: Handler, style: Handler) -> list[Route]:
     of, errors = ("instance_", (MisdirectedInstance,)) if prefix else ("", ())
     return [
-        open_route(
-            f"{prefix}/openapi.json",
-            f"get_{of}openapi",
-            "This document (OpenAPI 3.1).",
-            openapi,
-            tag=_TAG,
-            errors=errors,
-        ),
-        open_route(
-            f"{prefix}/docs",
-            f"get_{of}docs",
-            "This document as a page.",
-            page,
-            tag=_TAG,
-            media_type="text/html",
-            errors=errors,
-        ),
-        open_route(
-            f"{prefix}/docs.css",
-            f"get_{of}docs_style",
-            "The style of that page.",
-            style,
-            tag=_TAG,
-            media_type="text/css",
-            errors=errors,
-        ),
+        open_route(f"{prefix}/{path}", f"get_{of}{name}", summary, handler, tag=_TAG, media_type=kind, errors=errors)
+        for path, name, summary, handler, kind in (
+            ("openapi.json", "openapi", "This document (OpenAPI 3.1).", openapi, "application/json"),
+            ("docs", "docs", "This document as a page.", page, "text/html"),
+            ("docs.css", "docs_style", "The style of that page.", style, "text/css"),
+        )
     ]
 
 

@@ -12,11 +12,10 @@ from crm_core.model.fields import any_value
 from crm_core.model.names import NAME_PATTERN
 from crm_core.web.api.examples import command_of
 from crm_core.web.api.named_enums import name_enums
-from crm_core.web.api.problem_schemas import problem_components, problem_responses
+from crm_core.web.api.problem_schemas import REF, problem_components, problem_responses
 from crm_core.web.operations import Body, Operation, Parameter, Reply, by_path
 from crm_core.web.reading import MAX_VALUES
 
-_REF: Final = "#/components/schemas/{name}"
 _NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 63}
 
 
@@ -65,7 +64,7 @@ def _described(types: Iterable[Any], components: dict[str, Any]) -> tuple[dict[A
     """
     known: dict[Any, Any] = {}
     for type_ in types:
-        (schema,), named = msgspec.json.schema_components([type_], schema_hook=any_value, ref_template=_REF)
+        (schema,), named = msgspec.json.schema_components([type_], schema_hook=any_value, ref_template=REF)
         names = _free_names(named, components)
         components |= {names[name]: _referring(body, names) for name, body in named.items()}
         known[type_] = _referring(schema, names)
@@ -93,7 +92,7 @@ def _referring(schema: Any, names: Mapping[str, str]) -> Any:
         return [_referring(value, names) for value in schema]
     if not isinstance(schema, Mapping):
         return schema
-    refs = {_REF.format(name=name): _REF.format(name=new) for name, new in names.items()}
+    refs = {REF.format(name=name): REF.format(name=new) for name, new in names.items()}
     return {
         key: refs.get(value, value) if key == "$ref" and isinstance(value, str) else _referring(value, names)
         for key, value in schema.items()

@@ -14,7 +14,7 @@ from crm_core.server.source import is_operator, is_own_host
 from crm_core.services import Services
 from crm_core.sync.tenant_list import MOST, STATUSES
 from crm_core.web.answers import Answer, answer, content
-from crm_core.web.api.sync_schemas import CURSOR, LIMIT
+from crm_core.web.api.parameters import CURSOR, LIMIT
 from crm_core.web.operations import Parameter, Route, open_route
 from crm_core.web.reading import read_query, whole_number
 from crm_core.web.request import Request

@@ -12,7 +12,7 @@ from crm_core.errors import CrmError
 from crm_core.server.problem import PROBLEM
 from crm_core.web.operations import Operation
 
-_REF: Final = "#/components/schemas/{name}"
+REF: Final = "#/components/schemas/{name}"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ def problem_components(operations: Iterable[Operation], secret_codes: Iterable[s
             by_status.setdefault(status, set()).update(error.code for error in same)
     if "secret_required" in by_status.get(422, ()) or "invalid_payload" in by_status.get(422, ()):
         by_status[422].update(secret_codes)
-    _, known = msgspec.json.schema_components([Problem], ref_template=_REF)
+    _, known = msgspec.json.schema_components([Problem], ref_template=REF)
     return known | {f"Problem{status}": _typed(known["Problem"], status, codes) for status, codes in by_status.items()}
 
 
@@ -57,7 +57,7 @@ def problem_responses(operation: Operation) -> Iterator[tuple[str, Any]]:
             str(status),
             {
                 "description": "; ".join(f"{error.code}: {error.title}" for error in same),
-                "content": {PROBLEM: {"schema": {"$ref": _REF.format(name=f"Problem{status}")}}},
+                "content": {PROBLEM: {"schema": {"$ref": REF.format(name=f"Problem{status}")}}},
                 "x-codes": [error.code for error in same],
             },
         )

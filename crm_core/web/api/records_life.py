@@ -7,6 +7,7 @@ from typing import Final
 from crm_core import errors
 from crm_core.records.erasing import ERASE, MOST_ERASED
 from crm_core.records.shape import Shape
+from crm_core.web.api.parameters import BOOLEAN, CURSOR, whole
 from crm_core.web.api.records_schemas import ID, IF_MATCH, KEY, READ_ERRORS, singular
 from crm_core.web.api.records_types import DocumentedTypes, HistoryItems, singular_of
 from crm_core.web.operations import BASE, Operation, Parameter, Reply
@@ -74,12 +75,8 @@ def history_operation(shape: Shape) -> Operation:
         description="The record's entries of the change feed, as long as they are retained.",
         path_schemas=ID,
         parameters=(
-            Parameter(
-                name="limit",
-                description="Entries of a page; 50 unless given.",
-                schema={"type": "integer", "minimum": 1, "maximum": 200},
-            ),
-            Parameter(name="cursor", description="The next_cursor of the page before."),
+            Parameter(name="limit", description="Entries of a page; 50 unless given.", schema=whole(1, 200)),
+            CURSOR,
         ),
         replies={200: Reply(description="A page of changes.", schema=HistoryItems)},
         errors=(*READ_ERRORS, errors.NotFound, errors.InvalidCursor),
@@ -106,7 +103,7 @@ def erase_operation(shape: Shape) -> Operation:
             Parameter(
                 name="cascade",
                 description=f"true: also erase the records that refer to it, and to those; {MOST_ERASED} at most.",
-                schema={"type": "boolean"},
+                schema=BOOLEAN,
             ),
         ),
         replies={204: Reply(description="Erased and durable.")},

@@ -13,7 +13,7 @@ from crm_core.plugin.query import Comparison
 from crm_core.plugin.record_type import ALWAYS_SORTABLE
 from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT, MAX_SEARCH_LENGTH
 from crm_core.records.shape import EXTERNAL_ID, Shape
-from crm_core.web.api.sync_schemas import WITH_BOM
+from crm_core.web.api.parameters import BOOLEAN, MOMENT, WITH_BOM, whole
 from crm_core.web.operations import Parameter
 
 _COMPARED: Final[dict[Comparison, str]] = {"gt": "after", "gte": "at or after", "lt": "before", "lte": "at or before"}
@@ -32,7 +32,7 @@ def _common(shape: Shape) -> tuple[Parameter, ...]:
         Parameter(
             name="limit",
             description=f"Records of a page; {DEFAULT_LIMIT} unless given.",
-            schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+            schema=whole(1, MAX_LIMIT),
         ),
         Parameter(name="cursor", description="The next_cursor of the page before, with the same filters and sort."),
         Parameter(
@@ -48,21 +48,9 @@ def _common(shape: Shape) -> tuple[Parameter, ...]:
             ),
             schema={"type": "string", "maxLength": MAX_SEARCH_LENGTH, "pattern": r"^[^\x00]*$"},
         ),
-        Parameter(
-            name="updated_since",
-            description="Only records updated at or after this time.",
-            schema={"type": "string", "format": "date-time"},
-        ),
-        Parameter(
-            name="total",
-            description="true: also count the whole selection.",
-            schema={"type": "boolean"},
-        ),
-        Parameter(
-            name="archived",
-            description="true: the archived records in place of the live ones.",
-            schema={"type": "boolean"},
-        ),
+        Parameter(name="updated_since", description="Only records updated at or after this time.", schema=MOMENT),
+        Parameter(name="total", description="true: also count the whole selection.", schema=BOOLEAN),
+        Parameter(name="archived", description="true: the archived records in place of the live ones.", schema=BOOLEAN),
         WITH_BOM,
     )
 
@@ -70,13 +58,12 @@ def _common(shape: Shape) -> tuple[Parameter, ...]:
 def _filter(shape: Shape, name: str) -> Parameter:
     empty = "Only records with this value, or any of several; empty: those without one."
     schema = msgspec.json.schema(ExternalId) if name == EXTERNAL_ID else _sought_schema(shape.record_type.member(name))
-    return Parameter(name=name, description=empty, schema=_or_empty(schema), repeats=True)
+    return Parameter(name=name, description=empty, schema={"anyOf": [schema, {"const": ""}]}, repeats=True)
 
 
 def _comparison(shape: Shape, parameter: str, compared: tuple[str, Comparison]) -> Parameter:
     name, comparison = compared
-    moment = {"type": "string", "format": "date-time"}
-    schema = moment if name in ALWAYS_SORTABLE else _sought_schema(shape.record_type.member(name))
+    schema = MOMENT if name in ALWAYS_SORTABLE else _sought_schema(shape.record_type.member(name))
     return Parameter(
         name=parameter,
         schema={"allOf": [schema, {"minLength": 1}]},
@@ -85,11 +72,6 @@ def _comparison(shape: Shape, parameter: str, compared: tuple[str, Comparison]) 
 
 
 def _sought_schema(member: Member) -> dict[str, Any]:
-    inner = bare(member.type)
-    type_ = get_args(inner)[0] if member.kind == "texts" else member.type
-    schema = msgspec.json.schema(type_)
-    return {"type": "boolean"} if member.kind == "flag" else schema
-
-
-def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"const": ""}]}
+    if member.kind == "flag":
+        return BOOLEAN
+    return msgspec.json.schema(get_args(bare(member.type))[0] if member.kind == "texts" else member.type)

@@ -12,13 +12,13 @@ from crm_core.records.batch_items import MAX_ITEMS
 from crm_core.records.shape import EXTERNAL_ID, Shape
 from crm_core.web.answers import CSV, NDJSON
 from crm_core.web.api.examples import batch_example, record_example
+from crm_core.web.api.parameters import BOOLEAN, IF_NONE_MATCH, MERGE_PATCH, UUID
 from crm_core.web.api.records_parameters import list_parameters
 from crm_core.web.api.records_types import BatchResults, DocumentedTypes, singular_of
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
 RECORD_LIMIT: Final = 256 * 1024
 BATCH_LIMIT: Final = 8 * 1024 * 1024
-MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
 READ_ERRORS: Final = (errors.ModuleUnavailable, errors.FeatureUnavailable)
 WRITE_ERRORS: Final = (
     *READ_ERRORS,
@@ -27,7 +27,7 @@ WRITE_ERRORS: Final = (
     errors.PluginFailed,
     errors.StorageFull,
 )
-ID: Final = {"id": {"type": "string", "format": "uuid"}}
+ID: Final = {"id": UUID}
 IF_MATCH: Final = Parameter(
     name="If-Match",
     description="The ETag or quoted revision that the record must still have, or `*`; else 412 `revision_mismatch`.",
@@ -37,9 +37,6 @@ _ONLY_NEW: Final = Parameter(
     name="If-None-Match",
     description="`*`: only if there is no such record; else 412 `record_exists`.",
     where="header",
-)
-_IF_NONE_MATCH: Final = Parameter(
-    name="If-None-Match", description="An ETag that the caller has: 304 where it is current.", where="header"
 )
 KEY: Final = Parameter(
     name="Idempotency-Key",
@@ -88,7 +85,7 @@ def detail_operation(shape: Shape, types: DocumentedTypes) -> Operation:
         scope=f"{shape.name}:read",
         key=f"{shape.record_type.module}.view",
         path_schemas=ID,
-        parameters=(_IF_NONE_MATCH,),
+        parameters=(IF_NONE_MATCH,),
         replies={
             200: Reply(description="The record.", schema=types.record, headers=("ETag",)),
             304: Reply(description="The caller has it already.", headers=("ETag",)),
@@ -205,7 +202,7 @@ def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
             Parameter(
                 name="atomic",
                 description="true: all items or none; pointers are such as /items/3/name.",
-                schema={"type": "boolean"},
+                schema=BOOLEAN,
             ),
             KEY,
         ),

@@ -15,19 +15,9 @@ from crm_core.sync.apply import Receipt
 from crm_core.sync.attempt_log import Repeat
 from crm_core.sync.revisions import Applied
 from crm_core.web.api.health_schemas import SyncHealth
+from crm_core.web.api.parameters import BOOLEAN, CURSOR, LIMIT, MOMENT, UUID, WITH_BOM, whole
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
-LIMIT: Final = Parameter(
-    name="limit",
-    description="Items of a page, 1 to 500; 50 unless given.",
-    schema={"type": "integer", "minimum": 1, "maximum": 500},
-)
-CURSOR: Final = Parameter(name="cursor", description="The next_cursor of the page before.")
-WITH_BOM: Final = Parameter(
-    name="bom",
-    description="true: CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.",
-    schema={"type": "boolean"},
-)
 _SIGNATURE_ERRORS: Final = (
     errors.SignatureMissing,
     errors.SignatureMalformed,
@@ -163,7 +153,7 @@ def _envelope(registry: Registry, name: str) -> dict[str, Any]:
             "tenant": {"type": "string"},
             "instance": {"type": "string"},
             "type": {"type": "string", "enum": [name]},
-            "version": {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
+            "version": whole(1, MAX_VERSION),
             "mode": {"type": "string", "enum": ["apply", "preview"]},
             "strategy": {"type": "string", "enum": ["replace", "merge"]},
             "issued_at": {"type": "string", "format": "date-time", "pattern": "Z$"},
@@ -194,16 +184,8 @@ LOG: Final = Operation(
             Parameter(name=name, description=f"Only entries with this {name}.")
             for name in ("payload_type", "error_code", "source_ip", "request_id", "nonce")
         ),
-        Parameter(
-            name="since",
-            description="Only entries received at or after this time.",
-            schema={"type": "string", "format": "date-time"},
-        ),
-        Parameter(
-            name="until",
-            description="Only entries received before this time.",
-            schema={"type": "string", "format": "date-time"},
-        ),
+        Parameter(name="since", description="Only entries received at or after this time.", schema=MOMENT),
+        Parameter(name="until", description="Only entries received before this time.", schema=MOMENT),
         LIMIT,
         CURSOR,
         WITH_BOM,
@@ -222,7 +204,7 @@ ENTRY: Final = Operation(
     path=f"{BASE}/sync/log/{{id}}",
     name="get_sync_log_entry",
     summary="One entry of the sync log.",
-    path_schemas={"id": {"type": "string", "format": "uuid"}},
+    path_schemas={"id": UUID},
     tag="sync",
     scope="sync:read",
     key="sync.view",
@@ -250,9 +232,7 @@ RESTORE: Final = Operation(
     scope="sync:admin",
     key="sync.restore",
     path_schemas={"revision": {"type": "integer", "minimum": 1}},
-    parameters=(
-        Parameter(name="preview", description="true: only say what would change.", schema={"type": "boolean"}),
-    ),
+    parameters=(Parameter(name="preview", description="true: only say what would change.", schema=BOOLEAN),),
     replies={200: Reply(description="Restored, or previewed.", schema=Receipt)},
     errors=(
         errors.NotFound,

@@ -9,6 +9,7 @@ from crm_core.access.token import CreatedToken, TokenInput, TokenList
 from crm_core.model.times import from_input
 from crm_core.services import Services
 from crm_core.web.answers import Answer, answer, empty
+from crm_core.web.api.parameters import UUID
 from crm_core.web.api.users import user_manager
 from crm_core.web.api.users_schemas import MANAGE
 from crm_core.web.operations import BASE, Body, Operation, Reply, Route
@@ -47,7 +48,7 @@ REVOKE: Final = Operation(
     name="revoke_token",
     summary="Revoke an API token.",
     description="It ends immediately, its event streams too. Only a caller who could create it revokes it.",
-    path_schemas={"id": {"type": "string", "format": "uuid"}},
+    path_schemas={"id": UUID},
     tag=_TAG,
     key=MANAGE,
     replies={204: Reply(description="Revoked, or revoked before.")},

@@ -6,19 +6,15 @@ from typing import Final
 
 from crm_core import errors
 from crm_core.access.user import UserAnswer, UserInput, UserPage, UserPatch
+from crm_core.web.api.parameters import BOOLEAN, CURSOR, IF_NONE_MATCH, MERGE_PATCH, UUID, whole
 from crm_core.web.operations import BASE, Body, Operation, Parameter, Reply
 
 MANAGE: Final = "users.manage"
 _LIMIT: Final = 256 * 1024
-MERGE_PATCH: Final = ("application/merge-patch+json", "application/json")
 SORTABLE: Final = ("created_at", "email", "name", "role")
 PARAMETERS: Final = (
-    Parameter(
-        name="limit",
-        description="Users of a page, 1 to 200; 50 unless given.",
-        schema={"type": "integer", "minimum": 1, "maximum": 200},
-    ),
-    Parameter(name="cursor", description="The next_cursor of the page before."),
+    Parameter(name="limit", description="Users of a page, 1 to 200; 50 unless given.", schema=whole(1, 200)),
+    CURSOR,
     Parameter(
         name="sort",
         description="The order, created_at unless given; with `-` before it, descending.",
@@ -26,8 +22,8 @@ PARAMETERS: Final = (
     ),
     Parameter(name="q", description="Beginnings of words in name and email address."),
     Parameter(name="role", description="Only users of this role."),
-    Parameter(name="disabled", description="Only users who are, or are not, disabled.", schema={"type": "boolean"}),
-    Parameter(name="total", description="Also count the whole selection.", schema={"type": "boolean"}),
+    Parameter(name="disabled", description="Only users who are, or are not, disabled.", schema=BOOLEAN),
+    Parameter(name="total", description="Also count the whole selection.", schema=BOOLEAN),
 )
 _WRITES: Final = (errors.InvalidRecord, errors.LoginThrottled, errors.StorageFull)
 
@@ -62,14 +58,10 @@ DETAIL: Final = Operation(
     path=f"{BASE}/users/{{id}}",
     name="get_user",
     summary="Read a user.",
-    path_schemas={"id": {"type": "string", "format": "uuid"}},
+    path_schemas={"id": UUID},
     tag="users",
     key=MANAGE,
-    parameters=(
-        Parameter(
-            name="If-None-Match", description="An ETag that the caller has: 304 if it is current.", where="header"
-        ),
-    ),
+    parameters=(IF_NONE_MATCH,),
     replies={
         200: Reply(description="The user.", schema=UserAnswer, headers=("ETag",)),
         304: Reply(description="Not changed."),
@@ -81,7 +73,7 @@ UPDATE: Final = Operation(
     path=f"{BASE}/users/{{id}}",
     name="update_user",
     summary="Change a user.",
-    path_schemas={"id": {"type": "string", "format": "uuid"}},
+    path_schemas={"id": UUID},
     description=(
         "A JSON merge patch (RFC 7396). A new password, and being disabled, end all sign-ins of the user. A user or a "
         "role with a core key that the caller lacks, and the caller's own role, assignment and `disabled`, are 403 "
