@@ -32,17 +32,17 @@ class AnonymousContext(TenantContext):
         sent, fresh = request.cookies.get(COOKIE, ""), base64.urlsafe_b64encode(os.urandom(18)).decode()
         return sent if len(sent) == len(fresh) else fresh
 
+    @property
+    def frame(self) -> AnonymousFrame:
+        """The frame of its pages."""
+        brand = self.branding
+        return AnonymousFrame(root=self.root, brand=brand.brand, theme=brand.theme, scheme=scheme_of(brand))
+
     def page(self, template: str, view: Any, status: int = 200) -> Response:
         """A page in the tenant's brand."""
-        frame = AnonymousFrame(
-            root=self.root,
-            brand=self.branding.brand,
-            theme=self.branding.theme,
-            scheme=scheme_of(self.branding),
-        )
         csrf = self.services.signed.make(_PURPOSE, self.tenant, self.nonce, lifetime=_LIFETIME)
         renderer = self.site.renderer
-        response = renderer.response(renderer.text(template, frame=frame, view=view), csrf, status)
+        response = renderer.response(renderer.text(template, frame=self.frame, view=view), csrf, status)
         self.set_cookie(response, COOKIE, self.nonce)
         return response
 

@@ -8,7 +8,7 @@ from crm_core.model.presentation import Appearance
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.assets import PLAIN_THEME
 from crm_core.web.pages.layout.frame import AnonymousFrame
-from crm_core.web.pages.outage import OutageView
+from crm_core.web.pages.outage import OutageView, outage_page
 from crm_core.web.pages.site import Site
 
 
@@ -23,4 +23,4 @@ def no_workspace(site: Site, error: CrmError) -> Response:
     view = OutageView(title.rstrip("."), text, error.code, current_request().request_id, "")
     brand = Appearance(title="CRM")
     frame = AnonymousFrame(root="", brand=brand, theme=site.renderer.asset(PLAIN_THEME), scheme="")
-    return site.renderer.response(site.renderer.text("outage.html", frame=frame, view=view), "", error.status)
+    return outage_page(site, frame, view, error.status)

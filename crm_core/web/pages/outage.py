@@ -12,7 +12,7 @@ from crm_core.language import gettext
 from crm_core.web.pages import files
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, current_request
-from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
+from crm_core.web.pages.layout.frame import AnonymousFrame
 from crm_core.web.pages.site import Site
 from crm_core.web.pages.tenant_context import set_language_for
 from crm_core.web.pages.unavailable import unavailable
@@ -47,11 +47,14 @@ async def outage(site: Site, tenant: str, error: StorageUnavailable) -> Response
     query = "?" + sent.query_string.decode("latin-1") if sent.query_string else ""
     again = sent.raw_path.decode("latin-1") + query if found.page is None else found.page and context.root + found.page
     view = OutageView(gettext(found.title), gettext(found.text), error.code, sent.request_id, again)
-    brand = context.branding
-    frame = AnonymousFrame(root=context.root, brand=brand.brand, theme=brand.theme, scheme=scheme_of(brand))
-    response = site.renderer.response(site.renderer.text("outage.html", frame=frame, view=view), "", error.status)
+    response = outage_page(site, context.frame, view, error.status)
     response.headers["Retry-After"] = str(error.retry_after or 1)
     return response
+
+
+def outage_page(site: Site, frame: AnonymousFrame, view: OutageView, status: int) -> Response:
+    """The page of an outage, without a form."""
+    return site.renderer.response(site.renderer.text("outage.html", frame=frame, view=view), "", status)
 
 
 async def _remembered(site: Site, tenant: str) -> AnonymousContext:
