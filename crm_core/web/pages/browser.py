@@ -14,7 +14,7 @@ from werkzeug.local import LocalProxy
 from werkzeug.sansio.request import Request as RequestHead
 from werkzeug.sansio.response import Response as ResponseHead
 
-from crm_core.web.answers import Answer
+from crm_core.web.answers import CSV, Answer
 from crm_core.web.request import Request
 
 MOST_FORM: Final = 512 * 1024  # a record of 256 KiB as a form is larger than as JSON
@@ -96,6 +96,12 @@ class Response(ResponseHead):
             return Answer(self.status_code, [*fields, (b"content-length", b"%d" % len(self._body))], self._body)
         parts = cast("AsyncGenerator[bytes, None]", self._body)  # each of our streams is a generator
         return Answer(self.status_code, fields, parts)
+
+
+def csv_file(content: bytes, name: str) -> Response:
+    """A file to download, whose name gets the ending ``.csv``."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
+    return Response(content, 200, headers, CSV)
 
 
 Result = Response | Answer

@@ -25,22 +25,20 @@ def static_files(site: Site) -> GuardedRoute:
         if asset is None:
             raise NotFound("There is no file at this address.")
         packed = prefers_coding(request.headers.getlist("Accept-Encoding"), "gzip")
-        answer = Response(asset.compressed if packed else asset.content, 200, content_type=asset.media_type)
-        answer.headers["Vary"] = "Accept-Encoding"
-        if packed:
-            answer.headers["Content-Encoding"] = "gzip"
         # The address of an older version gets the newer file, which must not be cached under it.
-        answer.headers["Cache-Control"] = _FOREVER if version == site.assets.version else "no-cache"
-        return answer
+        caching = _FOREVER if version == site.assets.version else "no-cache"
+        headers = {"Vary": "Accept-Encoding", "Cache-Control": caching}
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        return Response(asset.compressed if packed else asset.content, 200, headers, asset.media_type)
 
     return route("GET", "/i/{instance}/static/{version}/{name}", static_file)
 
 
 async def theme(context: AnonymousContext, digest: str) -> Response:
     """The stylesheet of the brand; only its current address is cached forever."""
-    made = Response(context.branding.sheet, 200, content_type="text/css; charset=utf-8")
-    made.headers["Cache-Control"] = _FOREVER if digest == context.branding.theme_digest else "no-store"
-    return made
+    caching = _FOREVER if digest == context.branding.theme_digest else "no-store"
+    return Response(context.branding.sheet, 200, {"Cache-Control": caching}, "text/css; charset=utf-8")
 
 
 async def picture(context: AnonymousContext, name: str) -> Response:
@@ -48,10 +46,8 @@ async def picture(context: AnonymousContext, name: str) -> Response:
     found = context.branding.pictures.get(name)
     if found is None:
         raise NotFound("There is no image at this address.")
-    made = Response(found.content, 200, content_type=found.media_type)
-    made.headers["Cache-Control"] = _FOREVER
-    made.headers["Content-Security-Policy"] = _PICTURE_POLICY
-    return made
+    headers = {"Cache-Control": _FOREVER, "Content-Security-Policy": _PICTURE_POLICY}
+    return Response(found.content, 200, headers, found.media_type)
 
 
 async def frame(context: PageContext) -> Response:

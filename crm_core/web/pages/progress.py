@@ -26,7 +26,4 @@ async def followed(states: AsyncIterator[S], html: Callable[[S], str]) -> Respon
         async for state in states:
             yield msgspec.json.encode({"html": html(state)}) + b"\n"
 
-    response = Response(lines(), 200, content_type=NDJSON)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
+    return Response(lines(), 200, {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}, NDJSON)

@@ -14,8 +14,7 @@ from crm_core.language import gettext, gettext_noop, ngettext
 from crm_core.model.currencies import CURRENCIES
 from crm_core.model.spreadsheet import BOM, lines
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.answers import CSV
-from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.browser import Response, csv_file, request
 from crm_core.web.pages.figures.new_records import new_records_report
 from crm_core.web.pages.figures.people_reports import activity_report, overdue_report
 from crm_core.web.pages.figures.report import Report, ReportFilter
@@ -75,10 +74,7 @@ async def exported(context: PageContext) -> Response:
     for one in found:
         rows += [] if name else [(one.title,)]
         rows += [*one.csv, *([] if name else [()])]
-    response = Response(BOM + lines([map(_plain, row) for row in rows]), content_type=CSV)
-    response.headers["Content-Disposition"] = f'attachment; filename="{name or MODULE}.csv"'
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return csv_file(BOM + lines([map(_plain, row) for row in rows]), name or MODULE)
 
 
 async def _chosen(context: PageContext) -> str:

@@ -150,10 +150,8 @@ class Renderer:
 
     def response(self, text: str, csrf: str, status: int = 200) -> Response:
         """A page with its CSRF token as a response, which no cache may store, since it is for one user."""
-        response = Response(text.replace(self._csrf_token, csrf), status, content_type=HTML)
-        response.headers["Content-Security-Policy"] = POLICY
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+        return Response(text.replace(self._csrf_token, csrf), status, headers, HTML)
 
 
 def see_other(location: str) -> Response:

@@ -13,8 +13,7 @@ from crm_core.errors import CrmError, InvalidRecord
 from crm_core.language import gettext, localized, noun
 from crm_core.model.spreadsheet import BOM
 from crm_core.plugin.record_type import RecordType
-from crm_core.web.answers import CSV
-from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.browser import Response, csv_file, request
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
@@ -129,11 +128,7 @@ async def importing(context: PageContext, module: str) -> Response:
 async def failed(context: PageContext, module: str) -> Response:
     """The rows that were refused, as a file to correct and import again."""
     record_type_of(context, module)
-    text = (await request.form).get("failed", "")
-    response = Response(BOM + text.encode(), 200, content_type=CSV)
-    response.headers["Content-Disposition"] = f'attachment; filename="{module}-not-imported.csv"'
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return csv_file(BOM + (await request.form).get("failed", "").encode(), f"{module}-not-imported")
 
 
 async def _sent(record_type: RecordType) -> Sent:
