@@ -47,9 +47,9 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     """One member of a record as it was, for the form that restores it."""
 
     action: str
-    member: str
-    value: str
-    revision: int
+    member: str = ""
+    value: str = ""
+    revision: int = 0
     back: str
 
 

@@ -216,7 +216,7 @@ async def _answer(bulk: Bulk, tallies: AsyncIterator[BulkTally], doing: str, don
         return result
     if result.notice.tone == "ok" and len(result.chosen) <= _ASKED:
         value = " ".join(result.chosen)
-        undone = Undo(action=result.undo, member="", value=value, revision=0, back=bulk.back) if result.undo else None
+        undone = Undo(action=result.undo, value=value, back=bulk.back) if result.undo else None
         return redirect(bulk.context, bulk.back, result.notice.title, undone)
     view = replace(bulk.view(result.notice.title, "set"), result=result)
     return await page(bulk.context, "bulk.html", bulk.type.NAME, view)

@@ -86,7 +86,7 @@ async def remember_distinct(context: PageContext, module: str, id: str) -> Respo
     other = (await request.form).get("other", "")
     found = await context.services.records.distinct.add(access_of(context, module), id, other)
     name, back = msgspec.json.decode(found.body)["name"], f"{context.root}/{module}/{id}"
-    undo = Undo(action=f"{back}/distinct/remove", member="", value=found.id, revision=0, back=back)
+    undo = Undo(action=f"{back}/distinct/remove", value=found.id, back=back)
     return redirect(context, back, gettext("Remembered: {name} is not a duplicate", name=name), undo)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import RecordType
+from crm_core.records.erasing import ERASE
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.layout.parts import Mark, Option, PageLink
@@ -16,7 +17,6 @@ from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable, first_of_kind
 from crm_core.web.pages.records.doubles import DoubleBanner, distinct_links, double_banner
-from crm_core.web.pages.records.erasing import may_erase
 from crm_core.web.pages.records.forms import leaves
 from crm_core.web.pages.records.queries import document_of, record_type_of
 from crm_core.web.pages.records.related import RelatedGroup, new_address, referrers, related_of
@@ -103,7 +103,7 @@ async def _view(context: PageContext, record_type: RecordType, record: dict[str,
         edit=edit,
         path=f"{path}/{record['id']}",
         may_delete=context.may(f"{module}.delete", writes=True),
-        erase=f"{path}/{record['id']}/erase" if not live and may_erase(context) else "",
+        erase=f"{path}/{record['id']}/erase" if not live and ERASE in context.keys else "",
         archived="" if live else await _archived(context, record),
         double=await double_banner(context, record_type, record, may_update=may_update) if live else None,
         distinct=await distinct_links(context, record_type, record["id"]) if live else (),

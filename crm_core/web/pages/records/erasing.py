@@ -11,7 +11,7 @@ from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, Reco
 from crm_core.language import gettext, localized, ngettext
 from crm_core.model.folded_text import folded
 from crm_core.plugin.record_type import RecordType
-from crm_core.records.erasing import ERASE, MOST_ERASED, EraseOutlook
+from crm_core.records.erasing import MOST_ERASED, EraseOutlook
 from crm_core.records.preconditions import Preconditions
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.labels import as_phrase
@@ -94,11 +94,6 @@ async def _page(
         error=localized(error.detail) if error and misnamed else "",
     )
     return await page(context, "erase.html", record_type.NAME, view, error.status if error else 200)
-
-
-def may_erase(context: PageContext) -> bool:
-    """Whether the user may erase records."""
-    return ERASE in context.keys
 
 
 def _name_of(outlook: EraseOutlook) -> str:

@@ -90,9 +90,7 @@ class RowGroup(msgspec.Struct, frozen=True, kw_only=True):
     blank: tuple[Field, ...]
 
 
-def field_of(
-    member: Member, name: str, value: str, *, error: str = "", shown: str = "", question: tuple[Option, ...] = ()
-) -> Field:
+def field_of(member: Member, name: str, value: str, *, error: str, shown: str, question: tuple[Option, ...]) -> Field:
     """The field of a member. ``shown``: the text of a picker."""
     kind = "picker" if is_picked(member) else _KINDS.get(member.kind, "text")
     return Field(

@@ -35,7 +35,7 @@ async def archive(context: PageContext, module: str, id: str) -> Response:  # no
     await context.services.records.archive.archive(access_of(context, module), id, shown)
     name, list_path = msgspec.json.decode(document.body)["name"], f"{context.root}/{record_type.NAME}"
     back = f"{list_path}/{id}"
-    undo = Undo(action=f"{back}/restore", member="", value="", revision=document.revision + 1, back=back)
+    undo = Undo(action=f"{back}/restore", revision=document.revision + 1, back=back)
     return redirect(context, list_path, gettext("{name} archived", name=name), undo)
 
 

@@ -112,7 +112,7 @@ async def resolved(context: PageContext, record_type: RecordType, form: MultiDic
     return Picks(resolved, texts, questions, searches)
 
 
-async def with_shown(context: PageContext, form: RecordForm, picks: Picks | None = None) -> RecordForm:
+async def with_shown(context: PageContext, form: RecordForm, picks: Picks | None) -> RecordForm:
     """The form with the text of each picker: the name of its value, or what was typed and not chosen."""
     cells, shown = CellRenderer(context, form.type), dict(picks.texts if picks else {})
     for member in form.type.members:

@@ -91,7 +91,7 @@ async def changes_of(
     may_undo = record["archived_at"] is None and context.may(f"{name}.update", writes=True)
     for group in _together(entries):
         newest = group[0]
-        undo = newest.revision if may_undo and len(group) == 1 and newest.revision == record["revision"] else 0
+        is_last = len(group) == 1 and newest.revision == record["revision"]
         fields = tuple([await _field(cells, change) for change in _merged(group)])
         verb = gettext(_VERBS.get(newest.change or "", "changed"))
         yield TimelineEntry(
@@ -102,7 +102,7 @@ async def changes_of(
             at=context.formats.moment(newest.at),
             moment=newest.at,
             fields=fields,
-            undo=undo if newest.change == "updated" else 0,
+            undo=newest.revision if may_undo and is_last and newest.change == "updated" else 0,
         )
     if begins and record["created_at"] < before:  # of a version without a change log
         who = await context.names.actor(record["created_by"])

@@ -11,7 +11,7 @@ import msgspec
 from crm_core.language import gettext, gettext_noop
 from crm_core.model.log import LogEntry
 from crm_core.model.times import from_wire
-from crm_core.web.pages.figures.charts import Line, round_numbers
+from crm_core.web.pages.figures.charts import Bar, Line, round_numbers
 from crm_core.web.pages.layout.formats import RegionalFormat
 
 SHOWN: Final = {
@@ -51,16 +51,6 @@ class Total(msgspec.Struct, frozen=True):
     count: int
 
 
-class BarPart(msgspec.Struct, frozen=True):
-    """The part of a bar for one outcome."""
-
-    name: str
-    x: float
-    y: int
-    width: float
-    height: int
-
-
 class BucketBar(msgspec.Struct, frozen=True, kw_only=True):
     """The bar of a bucket: its parts from the bottom up, its text and its label."""
 
@@ -69,7 +59,7 @@ class BucketBar(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     label: str
     odd: bool
-    parts: tuple[BarPart, ...]
+    parts: tuple[Bar, ...]
 
 
 class ChartRow(msgspec.Struct, frozen=True):
@@ -152,7 +142,7 @@ def _bar(at: int, counts: dict[str, int], names: tuple[str, str], *, step: float
     for name in SHOWN:
         if counts[name]:
             low, high = _y(below, top), _y(below + counts[name], top)
-            parts.append(BarPart(name, round(x + step * 0.2, 3), high, round(step * 0.6, 3), max(low - high - 1, 1)))
+            parts.append(Bar(name, round(x + step * 0.2, 3), high, round(step * 0.6, 3), max(low - high - 1, 1)))
             below += counts[name]
     labelled = at % every == 0
     return BucketBar(
