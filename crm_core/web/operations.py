@@ -131,7 +131,6 @@ class Route:
         self.in_tenant = operation.in_tenant
         self.is_compressed = operation.is_compressed
         self.media_types = operation.media_types
-        self.path_names = operation.path_names
         self.query_names = operation.query_names
         self.repeatable_names = operation.repeatable_names
         self.queries: Recent[bytes, Mapping[str, str]] = Recent(256)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -11,17 +11,17 @@ from crm_core.errors import MethodNotAllowed, NotFound
 
 
 class Routed(Protocol):
-    """A route as the router needs it; ``path_names``: the parameters of the path, in order."""
+    """A route as the router needs it; the parameters of its path are in braces."""
 
     @property
     def method(self) -> str: ...  # noqa: D102 -- the class says it
     @property
     def path(self) -> str: ...  # noqa: D102 -- the class says it
-    @property
-    def path_names(self) -> Sequence[str]: ...  # noqa: D102 -- the class says it
 
 
 R = TypeVar("R", bound=Routed)
+Routes = dict[str, tuple[R, list[str]]]
+"""The routes of one path by method, each with the parameters of its path in order."""
 
 
 class _Node(msgspec.Struct):
@@ -29,7 +29,7 @@ class _Node(msgspec.Struct):
 
     plain: dict[str, _Node] = {}
     parameter: _Node | None = None
-    routes: dict[str, Any] = {}  # by method
+    routes: Routes[Any] = {}
 
 
 class Router(Generic[R]):
@@ -47,11 +47,12 @@ class Router(Generic[R]):
     def find(self, method: str, path: str) -> tuple[R, dict[str, str]]:
         """The route of a request and its path parameters. Raises NotFound, MethodNotAllowed."""
         routes, values = self._at(path)
-        route: R | None = routes.get(method)
-        if route is None:
+        found = routes.get(method)
+        if found is None:
             allowed = _listed(routes)
             raise MethodNotAllowed(f"Use {allowed} here.", allow=allowed)
-        return route, dict(zip(route.path_names, values, strict=True))
+        route, names = found
+        return route, dict(zip(names, values, strict=True))
 
     def methods(self, path: str) -> str:
         """The methods of a path, as ``Allow`` lists them. Raises NotFound."""
@@ -64,7 +65,7 @@ class Router(Generic[R]):
         except NotFound:
             return False
 
-    def _at(self, path: str) -> tuple[dict[str, R], tuple[str, ...]]:
+    def _at(self, path: str) -> tuple[Routes[R], tuple[str, ...]]:
         """The routes of a path by method, and the values of its parameters. Raises NotFound."""
         segments = path.split("/")
         node, passed = self._root, []
@@ -81,7 +82,7 @@ class Router(Generic[R]):
                 return node.routes, tuple(passed)
         return self._best_at(segments)
 
-    def _best_at(self, segments: list[str]) -> tuple[dict[str, R], tuple[str, ...]]:
+    def _best_at(self, segments: list[str]) -> tuple[Routes[R], tuple[str, ...]]:
         """The best of several matches, or the only one that leads on. Raises NotFound."""
         reached: list[tuple[_Node, tuple[str, ...]]] = [(self._root, ())]  # the best match first
         for segment in segments:
@@ -98,7 +99,7 @@ class Router(Generic[R]):
         raise NotFound("There is nothing at this address.")
 
     def _add(self, route: R) -> None:
-        node = self._root
+        node, names = self._root, list[str]()
         for segment in route.path.split("/"):
             if not segment.startswith("{"):
                 node = node.plain.setdefault(segment, _Node())
@@ -106,10 +107,11 @@ class Router(Generic[R]):
             if node.parameter is None:
                 node.parameter = _Node()
             node = node.parameter
+            names.append(segment[1:-1])
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
             assert method not in node.routes, f"{method} {route.path} has two routes"
-            node.routes[method] = route
+            node.routes[method] = route, names
 
 
-def _listed(routes: dict[str, R]) -> str:
+def _listed(routes: Routes[R]) -> str:
     return ", ".join(sorted(routes))

@@ -6,7 +6,7 @@ from crm_core.errors import MisdirectedInstance, NotFound
 from crm_core.web.accept import prefers_coding
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, request
-from crm_core.web.pages.guard import GuardedRoute, route
+from crm_core.web.pages.guard import GuardedRoute
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.site import Site
@@ -32,7 +32,7 @@ def static_files(site: Site) -> GuardedRoute:
             headers["Content-Encoding"] = "gzip"
         return Response(asset.compressed if packed else asset.content, 200, headers, asset.media_type)
 
-    return route("GET", "/i/{instance}/static/{version}/{name}", static_file)
+    return GuardedRoute("GET", "/i/{instance}/static/{version}/{name}", static_file)
 
 
 async def theme(context: AnonymousContext, digest: str) -> Response:

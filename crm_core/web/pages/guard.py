@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
@@ -52,24 +51,18 @@ class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
     most: int = MOST_FORM
 
 
-class GuardedRoute(msgspec.Struct, frozen=True, kw_only=True):
+class GuardedRoute(msgspec.Struct, frozen=True):
     """A page behind its guard; ``view`` is called with the parameters of the path by name."""
 
     method: str
     path: str
     view: View
-    path_names: tuple[str, ...]
-
-
-def route(method: str, path: str, view: View) -> GuardedRoute:
-    """A route; parameters of its path are in braces."""
-    return GuardedRoute(method=method, path=path, view=view, path_names=tuple(re.findall(r"\{(\w+)\}", path)))
 
 
 def guarded(site: Site, routes: Iterable[PageRoute]) -> list[GuardedRoute]:
     """The pages, and the address of a tenant without its last slash."""
-    found = [route(one.method, TENANT + one.path, _guarded(site, one)) for one in routes]
-    return [*found, route("GET", TENANT, _to_dashboard)]
+    found = [GuardedRoute(one.method, TENANT + one.path, _guarded(site, one)) for one in routes]
+    return [*found, GuardedRoute("GET", TENANT, _to_dashboard)]
 
 
 async def nowhere(site: Site, tenant: str) -> Response:
