@@ -88,7 +88,7 @@ def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> N
     ]
     chart = chart_of(entries, period, NOW, RegionalFormat(Regional(timezone=zone)), cut=False)
     assert {total.name: total.count for total in chart.totals} == dict.fromkeys(SHOWN, 6)
-    assert [part.name for part in chart.bars[-1].parts] == list(SHOWN)
+    assert [part.fill for part in chart.bars[-1].parts] == list(SHOWN)
     assert all(part.y >= 12 and part.y + part.height <= 148 for bar in chart.bars for part in bar.parts)
     assert len(chart.rows) == 3
 

@@ -18,7 +18,7 @@ from crm_core.web.pages.layout.labels import choice_labels, member_label, within
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field, is_optional
-from crm_core.web.pages.records.one_click import before_of
+from crm_core.web.pages.records.one_click import before_of, newest_change
 from crm_core.web.pages.records.sentences import not_chosen
 from crm_core.web.pages.records.typed_values import separate_texts
 
@@ -82,8 +82,7 @@ def undoing(context: PageContext, access: RecordAccess, revisions: Mapping[str, 
     """The patch that sets a record's newest change back, if it is still at the revision that the change made."""
 
     async def patch(document: Document) -> dict[str, Any]:
-        page = await context.services.records.feed.history(access, document.id, 1)
-        newest = page.entries[0].entry if page.entries else None
+        newest = await newest_change(context, access, document.id)
         if newest is None or not newest.revision == document.revision == revisions[document.id]:
             raise RevisionMismatch
         return before_of(newest, access.shape.record_type)

@@ -13,7 +13,6 @@ from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.records.cells import CORE_LABELS, is_picked
 from crm_core.web.pages.records.list_view import Chip, Filter
 
-_ARCHIVED: Final = "archived"
 _FIELDS: Final = ("choice", "flag", "texts")
 
 _COMPARED: Final = {
@@ -59,7 +58,7 @@ def chips_of(
             yield Chip(gettext("“{text}”", text=value), here(q=None), has_field=True)
         elif name == "updated_since":
             yield Chip(gettext("Updated since {time}", time=shown.get(name, value)), here(updated_since=None))
-        elif name not in ("sort", _ARCHIVED):
+        elif name not in ("sort", "archived"):
             text = _filter_text(record_type, name, shown.get(name, value))
             yield Chip(
                 text, here(**{name: None}), has_field=name in record_type.FILTERABLE and _has_field(record_type, name)

@@ -11,6 +11,7 @@ from crm_core.language import gettext
 from crm_core.model.change_log import ChangeEntry
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.records.guarded_store import RecordAccess
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
 from crm_core.web.pages.browser import Response, request
@@ -93,8 +94,7 @@ async def undo(context: PageContext, module: str, id: str) -> Response:  # noqa:
     """Set back what the newest change changed, unless the record has changed since the page was made."""
     record_type, access = record_type_of(context, module), access_of(context, module)
     document = await document_of(context, module, id)
-    page = await context.services.records.feed.history(access, id, 1)
-    newest = page.entries[0].entry if page.entries else None
+    newest = await newest_change(context, access, id)
     sent = (await request.form).get("revision")
     if newest is None or newest.change != "updated" or not sent == str(document.revision) == str(newest.revision):
         raise RevisionMismatch(
@@ -108,6 +108,12 @@ async def undo(context: PageContext, module: str, id: str) -> Response:  # noqa:
     if who == gettext("You"):
         text = gettext("You undid your change")
     return redirect(context, f"/{module}/{id}", text)
+
+
+async def newest_change(context: PageContext, access: RecordAccess, record_id: str) -> ChangeEntry | None:
+    """The newest change of a record; None if its history has ended."""
+    page = await context.services.records.feed.history(access, record_id, 1)
+    return page.entries[0].entry if page.entries else None
 
 
 def before_of(entry: ChangeEntry, record_type: RecordType) -> dict[str, Any]:

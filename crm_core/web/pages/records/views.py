@@ -18,7 +18,6 @@ from crm_core.web.pages.records.list_columns import COLUMNS, known_columns, own_
 from crm_core.web.pages.records.list_view import Tab
 from crm_core.web.pages.records.queries import access_of, list_parameters, record_type_of, total_of
 
-_ARCHIVED: Final = "archived"
 _LONGEST: Final = 8192  # of a query
 _MOST_COUNTED: Final = 10_000
 """Records of a type up to which saved views have counts; in longer lists each count takes too long."""
@@ -76,7 +75,7 @@ def tabs_of(
     counts: Sequence[str],
 ) -> Iterator[Tab]:
     """All records, those that are not done, the saved views, and the archived ones, each with its number."""
-    archived = parameters.get(_ARCHIVED) == "true"
+    archived = parameters.get("archived") == "true"
     current = current_view(context, record_type, parameters, choices)
     undone = open_ones(record_type)
     only_open = bool(undone) and undone.items() <= parameters.items()
@@ -87,7 +86,7 @@ def tabs_of(
     for view in choices.views:
         query = in_query(context, record_type, view.query)
         yield Tab(view.name, address_of(context, record_type, query), view is current, next(number))
-    only = {_ARCHIVED: "true"}
+    only = {"archived": "true"}
     yield Tab(gettext("Archived"), address_of(context, record_type, only), archived and current is None, next(number))
 
 
