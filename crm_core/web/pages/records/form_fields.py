@@ -55,7 +55,6 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     value: str = ""
     required: bool = False
     wide: bool = False
-    locked: bool = False
     hint: str = ""
     error: str = ""
     longest: int | None = None
