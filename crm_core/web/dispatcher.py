@@ -24,6 +24,7 @@ from crm_core.web.reading import free, read_query, require_acceptable
 from crm_core.web.request import Request
 from crm_core.web.routing import Router
 from crm_core.web.slips import SLIP, nothing_here
+from crm_core.workspace import require_scope
 
 _API: Final = re.compile(r"/i/[^/]*/t/[^/]*/api(?:/|$)|/i/[^/]*/(?:openapi\.json|docs(?:\.css|/[^/]*)?)$")
 _LONGEST_NAME: Final = 64  # of path segments in the log
@@ -41,7 +42,7 @@ def _query_of(route: Route, sent: bytes) -> Mapping[str, str]:
 
 
 class Dispatcher:
-    """Answers every request for an operation: path, route, tenant, caller and query, then the handler."""
+    """Answers every request for an operation: path, route, tenant, caller, query and right, then the handler."""
 
     def __init__(self, services: Services, routes: Sequence[Route]) -> None:
         self._services = services
@@ -116,6 +117,9 @@ class Dispatcher:
                 query = _query_of(route, request.query_string)
                 if operation.method == "GET":
                     require_acceptable(request, route.media_types)
+                if sender is not None and route.core_key is not None:
+                    workspace = await self._services.views.of(parameters["tenant"])
+                    require_scope(workspace, sender, scope=operation.scope, key=route.core_key)
         elif route.in_instance:
             require_instance(self._services, parameters["instance"])
         body = operation.body

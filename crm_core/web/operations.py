@@ -22,7 +22,8 @@ BASE = f"{TENANT}/api/v1"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 Handler = Callable[[Request], Awaitable[Answer | Later]]
-"""An ``async def``. For paths below a tenant, the instance is this one and the tenant exists when the handler runs."""
+"""An ``async def``. When it runs, the instance and the tenant of its path are served here, and the caller has the key
+of the core that the operation requires."""
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +91,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return self.path.startswith(INSTANCE)
 
     @property
+    def core_key(self) -> str | None:
+        """The key of the core that a user needs. Keys of modules, and the right to erase, are checked with records."""
+        of_records = self.scope is not None and not self.scope.startswith("sync:")
+        return None if self.key == "any" or of_records else self.key
+
+    @property
     def media_types(self) -> tuple[str, ...]:
         """The media types of its answer."""
         return next((reply.media_types for reply in self.replies.values() if reply.schema is not None), ())
@@ -129,6 +136,7 @@ class Route:
         self.handler = handler
         self.in_instance = operation.in_instance
         self.in_tenant = operation.in_tenant
+        self.core_key = operation.core_key
         self.is_compressed = operation.is_compressed
         self.media_types = operation.media_types
         self.query_names = operation.query_names

@@ -10,7 +10,6 @@ from crm_core.model.times import from_input
 from crm_core.services import Services
 from crm_core.web.answers import Answer, answer, empty
 from crm_core.web.api.parameters import UUID
-from crm_core.web.api.users import user_manager
 from crm_core.web.api.users_schemas import MANAGE
 from crm_core.web.operations import BASE, Body, Operation, Reply, Route
 from crm_core.web.reading import read_json, value_as
@@ -61,26 +60,23 @@ def routes(services: Services) -> list[Route]:
     tokens = services.tokens
 
     async def listed(request: Request) -> Answer:
-        await user_manager(services, request)
         return answer({"items": await tokens.overview(request.tenant)})
 
     async def create(request: Request) -> Answer:
-        caller = await user_manager(services, request)
         data = await read_json(request)
-        await tokens.require_may_give(request.tenant, _named_scopes(data), caller)
+        await tokens.require_may_give(request.tenant, _named_scopes(data), request.caller)
         sent = value_as(data, TokenInput)
         text, token = await tokens.create(
             request.tenant,
             scopes=sent.scopes,
-            by=caller,
+            by=request.caller,
             name=sent.name or "",
             expires_at=None if sent.expires_at is None else from_input(sent.expires_at),
         )
         return answer(CreatedToken.of(text, token), 201)
 
     async def revoke(request: Request) -> Answer:
-        caller = await user_manager(services, request)
-        await tokens.revoke(request.tenant, request.path_parameters["id"], by=caller)
+        await tokens.revoke(request.tenant, request.path_parameters["id"], by=request.caller)
         return empty(204, {"Cache-Control": "no-store"})
 
     return [Route(LIST, listed), Route(CREATE, create), Route(REVOKE, revoke)]

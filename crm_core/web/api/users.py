@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from crm_core.access.user import USERS, StoredUser, terms
 from crm_core.errors import InvalidParameter
-from crm_core.model.caller import Caller
 from crm_core.plugin.query import PageQuery
 from crm_core.plugin.storage import IndexValue
 from crm_core.services import Services
@@ -18,7 +17,6 @@ from crm_core.web.api import users_schemas as schemas
 from crm_core.web.operations import Route
 from crm_core.web.reading import flag, read_json, whole_number
 from crm_core.web.request import Request
-from crm_core.workspace import require_scope
 from crm_core.workspace.cursors import Cursors
 
 _TAG: Final = re.compile(r'"([1-9][0-9]{0,14})"')
@@ -30,7 +28,6 @@ def routes(services: Services) -> list[Route]:
     cursors = Cursors(services.settings.secret_keys)
 
     async def listed(request: Request) -> Answer:
-        await user_manager(services, request)
         query, bound = _query(cursors, request.tenant, request.query)
         users, page = await services.users.page(request.tenant, query)
         following = None if page.next is None else cursors.make(bound, page.next)
@@ -40,20 +37,17 @@ def routes(services: Services) -> list[Route]:
         return found.adding("Link", f'<{request.path}?{urlencode({**request.query, "cursor": following})}>; rel="next"')
 
     async def detail(request: Request) -> Answer:
-        await user_manager(services, request)
         user = await services.users.get(request.tenant, request.path_parameters["id"])
         return tagged(request, encoded(user.to_wire()), _etag(user), _CACHING)
 
     async def create(request: Request) -> Answer:
-        caller = await user_manager(services, request)
-        user = await services.users.create(request.tenant, await read_json(request), caller)
+        user = await services.users.create(request.tenant, await read_json(request), request.caller)
         return answer(user.to_wire(), 201, {"Location": f"{request.path}/{user.user.id}", "ETag": _etag(user)})
 
     async def update(request: Request) -> Answer:
-        caller = await user_manager(services, request)
         patch, revisions = await read_json(request), _expected_revisions(request)
         id_ = request.path_parameters["id"]
-        user = await services.users.update(request.tenant, id_, patch, caller, revisions=revisions)
+        user = await services.users.update(request.tenant, id_, patch, request.caller, revisions=revisions)
         return answer(user.to_wire(), headers={"ETag": _etag(user)})
 
     return [
@@ -62,12 +56,6 @@ def routes(services: Services) -> list[Route]:
         Route(schemas.DETAIL, detail),
         Route(schemas.UPDATE, update),
     ]
-
-
-async def user_manager(services: Services, request: Request) -> Caller:
-    """The caller, who manages users. Raises InsufficientScope, PermissionDenied."""
-    require_scope(await services.views.of(request.tenant), request.caller, scope=None, key=schemas.MANAGE)
-    return request.caller
 
 
 def _query(cursors: Cursors, tenant: str, parameters: Mapping[str, str]) -> tuple[PageQuery, str]:
