@@ -266,6 +266,7 @@ def _section(context: PageContext, name: str, section: Mapping[str, Any], *, res
         name=name,
         version=section["version"],
         revision=section["revision"],
+        sha256=section["sha256"],
         applied=context.formats.moment(section["applied_at"]),
         restored=restored,
         href=f"{context.root}/sync/sections/{name}",

@@ -60,6 +60,7 @@ class SectionRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: int
     revision: int
+    sha256: str
     applied: Moment
     restored: bool
     href: str
