@@ -53,9 +53,12 @@ class Load:
         time.sleep(max(0.0, self._next - now))
 
     def run(self, phase: str, until: Callable[[], bool], right: tuple[int, ...], wrong: tuple[int, ...] = ()) -> None:
-        """Push with the right keys in turn, every fifth with a wrong one or a forged signature, until it is time."""
-        self.phase = phase
-        while not until():
+        """Push with the right keys in turn, every fifth with a wrong one or a forged signature, until it is time.
+
+        However slow the machine, a phase has five pushes, and so a wrong one.
+        """
+        self.phase, first = phase, self.sent
+        while self.sent < first + 5 or not until():
             self.push(right[self.sent % len(right)], right=True)
             if self.sent % 5 == 0:
                 self.push(right[-1], right=False, key=b"forged" * 8)
