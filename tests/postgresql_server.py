@@ -114,9 +114,10 @@ def server(*, durable: bool = False) -> Iterator[Server]:
     def restart() -> None:
         pid = int((data / "postmaster.pid").read_text().split()[0])
         for each in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
-            os.kill(each, signal.SIGKILL)
-            while Path(f"/proc/{each}/cmdline").exists() and Path(f"/proc/{each}/cmdline").read_bytes():
-                time.sleep(0.01)  # it may still have the shared memory
+            with suppress(ProcessLookupError, FileNotFoundError):  # the others end by themselves after the first
+                os.kill(each, signal.SIGKILL)
+                while Path(f"/proc/{each}/cmdline").read_bytes():
+                    time.sleep(0.01)  # it may still have the shared memory
         for lock in (data / "postmaster.pid", folder / ".s.PGSQL.5432.lock"):
             lock.unlink()  # in a container no one may reap the dead, which then seem to run
         start()
