@@ -21,6 +21,8 @@ from crm_core.manager.run import manage
 from crm_core.server.limits import Deadlines
 
 LISTEN = "127.0.0.1:0"
+PATIENCE = 20.0
+"""Seconds until something is broken; what never comes takes longer."""
 
 
 @dataclass
@@ -88,19 +90,21 @@ class Front:
         reader, writer = await self.open()
         try:
             writer.write(raw)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 return await read_answer(reader, method)
         finally:
             writer.close()
 
     async def talk(self, *parts: bytes) -> bytes:
-        """Send bytes as they are and read until the front closes."""
+        """Send bytes as they are and read until the front closes.
+
+        It is not told that nothing more comes: it would drop an answer that is still on its way.
+        """
         reader, writer = await self.open()
         for part in parts:
             writer.write(part)
             await asyncio.sleep(0.02)
-        writer.write_eof()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             received = await reader.read()
         writer.close()
         return received
@@ -112,7 +116,7 @@ class Front:
 
     async def until(self, address: str, state: str) -> None:
         """Wait until an upstream is in a state."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while (await self.states()).get(address) != state:  # noqa: ASYNC110 -- another process's state
                 await asyncio.sleep(0.05)
 
@@ -123,7 +127,7 @@ class Front:
 
     async def idle(self) -> None:
         """Wait until no request is on its way."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while await self.in_flight():  # noqa: ASYNC110 -- as above
                 await asyncio.sleep(0.02)
 

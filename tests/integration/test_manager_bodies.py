@@ -8,7 +8,7 @@ import pytest
 
 from crm_core.manager.limits import Timeouts
 from crm_core.server.limits import Deadlines
-from fronts.inside import managing, problem, read_answer, read_chunk
+from fronts.inside import PATIENCE, managing, problem, read_answer, read_chunk
 from fronts.standin import Seen, answering, upstream
 
 MIB = 1024 * 1024
@@ -19,7 +19,7 @@ async def test_a_body_streams_in(tmp_path: Path) -> None:
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         reader, writer = await front.open()
         writer.write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not (eu.seen and eu.seen[0].body == b"abc"):  # noqa: ASYNC110 -- what the other side has so far
                 await asyncio.sleep(0.01)
         writer.write(b"2;ext=1\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n")
@@ -48,7 +48,7 @@ async def test_large_bodies(tmp_path: Path, chunked: bool) -> None:
             writer.write(b"%x\r\n" % len(part) + part + b"\r\n" if chunked else part)
         if chunked:
             writer.write(b"0\r\n\r\n")
-        assert (await asyncio.wait_for(read_answer(reader), 20)).body == big
+        assert (await asyncio.wait_for(read_answer(reader), PATIENCE)).body == big
         (seen,) = eu.seen
         assert seen.values(b"transfer-encoding") == ([b"chunked"] if chunked else [])
         writer.close()
@@ -59,7 +59,7 @@ async def test_expect_continue(tmp_path: Path) -> None:
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         reader, writer = await front.open()
         writer.write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE) == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"hi")
         assert (await read_answer(reader)).status == 200
         assert not eu.seen[0].values(b"expect")
@@ -81,9 +81,9 @@ async def test_an_answer_before_the_bodys_end(tmp_path: Path) -> None:
         reader, writer = await front.open()
         writer.write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % (64 * MIB))
         writer.write(b"x" * 100_000)
-        answer = await asyncio.wait_for(read_answer(reader), 5)
+        answer = await asyncio.wait_for(read_answer(reader), PATIENCE)
         assert (answer.status, answer.json()) == (413, {"code": "payload_too_large"})
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         assert len(eu.seen[0].body) < MIB
         writer.close()
 
@@ -100,7 +100,7 @@ async def test_a_body_that_is_late_is_not_waited_for(tmp_path: Path, framing: by
     async with upstream(refuse, early=True) as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         reader, writer = await front.open()
         writer.write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n")
-        answer = await asyncio.wait_for(read_answer(reader), 2)
+        answer = await asyncio.wait_for(read_answer(reader), PATIENCE)
         assert (answer.status, answer.value("connection")) == (415, "close")
         writer.close()
 
@@ -111,7 +111,7 @@ async def test_a_client_that_leaves_in_its_body(tmp_path: Path, framing: bytes) 
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}) as front:
         _, writer = await front.open()
         writer.write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n5\r\nabcde\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not eu.seen:  # noqa: ASYNC110 -- what the other side has so far
                 await asyncio.sleep(0.01)
             writer.transport.abort()
@@ -132,7 +132,7 @@ async def test_a_client_that_leaves_while_waiting(tmp_path: Path) -> None:
         async with managing(tmp_path, {"eu1": [eu.address]}) as front:
             _, writer = await front.open()
             writer.write(b"GET /i/eu1/x HTTP/1.1\r\nHost: h\r\n\r\n")
-            await asyncio.wait_for(asked.wait(), 5)
+            await asyncio.wait_for(asked.wait(), PATIENCE)
             assert await front.in_flight() == 1
             writer.transport.abort()
             await front.idle()
@@ -140,12 +140,12 @@ async def test_a_client_that_leaves_while_waiting(tmp_path: Path) -> None:
 
 async def test_a_late_body(tmp_path: Path) -> None:
     """A client that stops in its body gets 408 at its deadline, and the instance sees no complete request."""
-    deadlines = Deadlines(head=0.3, body=0.3, linger=0.1)
+    deadlines = Deadlines(body=1, linger=0.1)
     async with upstream() as eu, managing(tmp_path, {"eu1": [eu.address]}, deadlines=deadlines) as front:
         reader, writer = await front.open()
         writer.write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
-        problem(await asyncio.wait_for(read_answer(reader), 5), 408, "request_timeout")
-        await asyncio.wait_for(eu.gone.wait(), 5)
+        problem(await asyncio.wait_for(read_answer(reader), PATIENCE), 408, "request_timeout")
+        await asyncio.wait_for(eu.gone.wait(), PATIENCE)
         assert not eu.seen[0].whole
         writer.close()
 
@@ -167,11 +167,11 @@ async def test_an_answer_that_breaks_off(tmp_path: Path, framing: bytes, rest: b
         writer.write(rest)
         writer.close()
 
-    async with upstream(cut) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(part=0.3)) as front:
+    async with upstream(cut) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(part=1)) as front:
         reader, writer = await front.open()
         writer.write(b"GET /i/eu1/x HTTP/1.1\r\nHost: h\r\n\r\n")
         with pytest.raises((asyncio.IncompleteReadError, ValueError)):
-            await asyncio.wait_for(read_answer(reader), 5)
+            await asyncio.wait_for(read_answer(reader), PATIENCE)
         assert await reader.read() == b""
         writer.close()
         (state,) = (await front.ask("/-/instances")).json()["instances"][0]["upstreams"]
@@ -205,13 +205,13 @@ async def test_events_come_immediately(tmp_path: Path) -> None:
     async with upstream(events) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(part=0.2)) as front:
         reader, writer = await front.open()
         writer.write(b"GET /i/eu1/t/n/api/v1/events HTTP/1.1\r\nHost: h\r\n\r\n")
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         assert b"content-type: text/event-stream" in head.lower()
         await asyncio.sleep(0.5)
         more.set()
-        assert await asyncio.wait_for(read_chunk(reader), 2) == b"event: ready\n\n"
+        assert await asyncio.wait_for(read_chunk(reader), PATIENCE) == b"event: ready\n\n"
         end.set()
-        assert await asyncio.wait_for(reader.read(), 2) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
         await front.idle()
 
@@ -227,11 +227,11 @@ async def test_events_end_with_an_upstream_that_hangs(tmp_path: Path) -> None:
     async with upstream(events) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(part=0.1)) as front:
         reader, writer = await front.open()
         writer.write(b"GET /i/eu1/events HTTP/1.1\r\nHost: h\r\n\r\n")
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         await asyncio.sleep(0.5)
         assert not reader.at_eof()
         eu.ready = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
 
 

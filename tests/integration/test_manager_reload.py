@@ -9,12 +9,12 @@ import pytest
 
 from crm_core.errors import SetupError
 from crm_core.manager.limits import Timeouts
-from fronts.inside import Front, managing, problem, read_answer, read_chunk, write
+from fronts.inside import PATIENCE, Front, managing, problem, read_answer, read_chunk, write
 from fronts.standin import OK, Seen, upstream
 
 
 async def until_served(front: Front, target: str, status: int) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while (await front.ask(target)).status != status:  # noqa: ASYNC110 -- another process's state
             await asyncio.sleep(0.05)
 
@@ -33,7 +33,12 @@ async def test_an_edit_drops_no_request(tmp_path: Path) -> None:
         for upstreams in ([b.address], [a.address, b.address], [a.address]):
             front.write({"eu1": upstreams, "us2": [us.address]})
             os.kill(os.getpid(), signal.SIGHUP)
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(PATIENCE):
+                while set(await front.states()) != {*upstreams, us.address}:  # noqa: ASYNC110 -- as above
+                    await asyncio.sleep(0.05)
+                known = len(statuses)
+                while len(statuses) < known + 2 * len(clients):  # noqa: ASYNC110 -- each has begun one since
+                    await asyncio.sleep(0.01)
         assert (await front.ask("/i/us2/x")).status == 200
         stop.set()
         await asyncio.gather(*clients)
@@ -53,7 +58,7 @@ async def test_a_request_goes_where_its_instance_is_when_its_body_comes(tmp_path
             os.kill(os.getpid(), signal.SIGHUP)
             await asyncio.sleep(0.02)
             writer.write(b"x")
-            assert (await asyncio.wait_for(read_answer(reader), 5)).status == 200
+            assert (await asyncio.wait_for(read_answer(reader), PATIENCE)).status == 200
             writer.close()
 
 
@@ -75,14 +80,14 @@ async def test_requests_in_progress_finish_on_their_upstream(tmp_path: Path) -> 
         slow, stream = await front.open(), await front.open()
         slow[1].write(b"POST /i/eu1/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx")
         stream[1].write(b"GET /i/eu1/events HTTP/1.1\r\nHost: h\r\n\r\n")
-        await asyncio.wait_for(stream[0].readuntil(b"\r\n\r\n"), 5)
+        await asyncio.wait_for(stream[0].readuntil(b"\r\n\r\n"), PATIENCE)
         front.write({"us2": [eu.address]})
         await until_served(front, "/i/eu1/x", 421)
         front.write({"us2": ["http://127.0.0.1:9"]})
         await until_served(front, "/i/us2/x", 502)
         release.set()
-        assert (await asyncio.wait_for(read_answer(slow[0]), 5)).status == 200
-        assert await asyncio.wait_for(read_chunk(stream[0]), 5) == b"x"
+        assert (await asyncio.wait_for(read_answer(slow[0]), PATIENCE)).status == 200
+        assert await asyncio.wait_for(read_chunk(stream[0]), PATIENCE) == b"x"
         for _, writer in (slow, stream):
             writer.close()
 
@@ -98,7 +103,7 @@ async def test_a_mistake_changes_nothing(tmp_path: Path) -> None:
                 front.file.unlink()
             else:
                 front.file.write_text(text)
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(PATIENCE):
                 while words not in str((await front.ask("/-/instances")).json()["roster"]["error"]):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             assert (await front.ask("/i/eu1/x")).status == 200
@@ -113,7 +118,7 @@ async def test_listening_elsewhere_takes_a_restart(tmp_path: Path) -> None:
     async with managing(tmp_path, {"eu1": ["http://127.0.0.1:9"]}) as front:
         write(front.file, "127.0.0.1:1", {"eu1": ["http://127.0.0.1:9"]})
         os.kill(os.getpid(), signal.SIGHUP)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while (error := (await front.ask("/-/instances")).json()["roster"]["error"]) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert error == "listen: still 127.0.0.1:0; restart the manager to change it"
@@ -144,9 +149,9 @@ async def test_a_stop_finishes_requests_in_progress(tmp_path: Path) -> None:
         async with managing(tmp_path, {"eu1": [eu.address]}) as front:
             slow, stream = await front.open(), await front.open()
             stream[1].write(b"GET /i/eu1/events HTTP/1.1\r\nHost: h\r\n\r\n")
-            await asyncio.wait_for(stream[0].readuntil(b"x\r\n"), 5)
+            await asyncio.wait_for(stream[0].readuntil(b"x\r\n"), PATIENCE)
             slow[1].write(b"GET /i/eu1/x HTTP/1.1\r\nHost: h\r\n\r\n")
-            await asyncio.wait_for(asked.wait(), 5)
+            await asyncio.wait_for(asked.wait(), PATIENCE)
             asyncio.get_running_loop().call_later(0.3, release.set)
         assert not waited.is_set()
         assert await stream[0].read() == b"0\r\n\r\n"
@@ -169,7 +174,7 @@ async def test_a_stop_awaits_no_request_that_can_be_repeated(tmp_path: Path, met
         async with managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(last=0.2)) as front:
             reader, writer = await front.open()
             writer.write(b"%b /i/eu1/x HTTP/1.1\r\nHost: h\r\n\r\n" % method.encode())
-            await asyncio.wait_for(asked.wait(), 5)
+            await asyncio.wait_for(asked.wait(), PATIENCE)
         answer = await read_answer(reader)
         assert answer.status == status
         assert answer.values("retry-after") == (["1"] if status == 502 else [])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fronts.inside import managing, problem
+from fronts.inside import PATIENCE, managing, problem
 from fronts.standin import answering, upstream
 
 
@@ -145,7 +145,7 @@ async def test_answers_without_a_body(tmp_path: Path, method: str, raw: bytes, l
         reader, writer = await front.open()
         for _ in range(2):
             writer.write(f"{method} /i/eu1/x HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).lower()
+            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).lower()
             assert head.split(b" ")[1] in raw
             found = [
                 each.partition(b": ")[2].decode() for each in head.split(b"\r\n") if each.startswith(b"content-length")

@@ -35,14 +35,14 @@ async def test_a_hundred_event_streams(tmp_path: Path) -> None:
             for _ in range(STREAMS):
                 reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
                 writer.write(b"GET /i/eu1/t/n/api/v1/events HTTP/1.1\r\nHost: h\r\n\r\n")
-                await asyncio.wait_for(reader.readuntil(b"hello"), 5)
+                await asyncio.wait_for(reader.readuntil(b"hello"), 20)
                 clients.append((reader, writer))
             for number in range(50):
                 for each in writers:
                     each.write(b"c8\r\n" + b"%03d" % number + b"x" * 197 + b"\r\n")
                 await asyncio.sleep(0)
             for reader, _ in clients:
-                await asyncio.wait_for(reader.readuntil(b"049x"), 5)
+                await asyncio.wait_for(reader.readuntil(b"049x"), 20)
             grown = await asyncio.to_thread(resident, running.pid) - before
             end.set()
             for _, writer in clients:

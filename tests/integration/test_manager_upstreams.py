@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crm_core.manager.limits import Timeouts
-from fronts.inside import managing, problem, read_answer
+from fronts.inside import PATIENCE, managing, problem, read_answer
 from fronts.standin import OK, Seen, StandIn, answering, upstream
 
 
@@ -102,7 +102,7 @@ async def test_a_slow_instance(tmp_path: Path, method: str) -> None:
     async def never(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)
 
-    async with upstream(never) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(answer=0.3)) as front:
+    async with upstream(never) as eu, managing(tmp_path, {"eu1": [eu.address]}, timeouts=Timeouts(answer=1)) as front:
         problem(await front.ask("/i/eu1/x", method, b"x"), 504, "instance_timeout")
         assert await front.in_flight() == 0
         assert len(eu.seen) == 1
@@ -165,22 +165,26 @@ async def test_one_that_hangs_leaves_room_for_others(tmp_path: Path, monkeypatch
     """An upstream gets a limited number of requests at a time; more are refused immediately."""
     monkeypatch.setattr("crm_core.manager.upstream.MAX_IN_FLIGHT", 3)
 
-    async def never(seen: Seen, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(30)
+    release = asyncio.Event()
 
-    async with upstream(never) as eu, upstream() as us:  # noqa: SIM117 -- as above
-        async with managing(tmp_path, {"eu1": [eu.address], "us2": [us.address]}, timeouts=Timeouts(answer=1)) as front:
+    async def late(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.write(OK)
+
+    async with upstream(late) as eu, upstream() as us:  # noqa: SIM117 -- as above
+        async with managing(tmp_path, {"eu1": [eu.address], "us2": [us.address]}) as front:
             waiting = [asyncio.create_task(front.ask("/i/eu1/x")) for _ in range(3)]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while await front.in_flight() < 3:  # noqa: ASYNC110 -- another process's state
                     await asyncio.sleep(0.01)
             problem(await front.ask("/i/eu1/x"), 502, "instance_unavailable")
             assert (await front.ask("/i/us2/x")).status == 200
-            assert {each.status for each in await asyncio.gather(*waiting)} == {504}
+            release.set()
+            assert {each.status for each in await asyncio.gather(*waiting)} == {200}
 
 
 async def _seen(stand_in: StandIn, count: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(stand_in.seen) < count:  # noqa: ASYNC110 -- what the other side has so far
             await asyncio.sleep(0.01)
 
@@ -202,7 +206,7 @@ async def test_event_streams_leave_room_for_requests(tmp_path: Path, monkeypatch
         streams = [await front.open() for _ in range(5)]
         for reader, writer in streams:
             writer.write(b"GET /i/eu1/events HTTP/1.1\r\nHost: h\r\n\r\n")
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         assert await front.in_flight() == 5
         assert (await front.ask("/i/eu1/x")).status == 200
         end.set()

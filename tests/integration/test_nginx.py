@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fronts.inside import Front, problem, read_chunk
+from fronts.inside import PATIENCE, Front, problem, read_chunk
 from fronts.messages import HIDDEN, ONE, REFUSED
 from fronts.processes import Program, free_port, nginx_words
 from fronts.standin import Seen, StandIn, upstream
@@ -31,13 +31,20 @@ FULL = {
 
 
 @asynccontextmanager
-async def serving(folder: Path, instances: Mapping[str, Any], **more: Any) -> AsyncIterator[Front]:
+async def serving(
+    folder: Path, instances: Mapping[str, Any], *, patient: bool = True, **more: Any
+) -> AsyncIterator[Front]:
     """An nginx with the rendered routing, until the end of the block."""
     port = free_port()
     full = {code: {"upstreams": upstreams} for code, upstreams in instances.items()}
     file = folder / "instances.yaml"
     file.write_text(yaml.safe_dump({"listen": f"127.0.0.1:{port}", "instances": full, **more}))
-    with Program(await asyncio.to_thread(nginx_words, folder), folder / "out.log") as program:
+    words = await asyncio.to_thread(nginx_words, folder)
+    if not patient:
+        rendered = (folder / "crm.conf").read_text()
+        hurried = rendered.replace("client_body_timeout 30s;", "client_body_timeout 1s; keepalive_timeout 50ms;")
+        (folder / "crm.conf").write_text(hurried)
+    with Program(words, folder / "out.log") as program:
         await asyncio.to_thread(program.until, f"http://127.0.0.1:{port}/healthz")
         yield Front("127.0.0.1", port, file)
 
@@ -119,7 +126,7 @@ async def test_events_and_bodies_stream(tmp_path: Path) -> None:
     async with upstream(events) as eu, serving(tmp_path, {"eu1": [eu.address]}) as front:
         reader, writer = await front.open()
         writer.write(b"POST /i/eu1/events HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not (eu.seen and eu.seen[0].body == b"ab"):  # noqa: ASYNC110 -- what the other side has so far
                 await asyncio.sleep(0.01)
             writer.write(b"cd")
@@ -131,8 +138,8 @@ async def test_events_and_bodies_stream(tmp_path: Path) -> None:
 
 @pytest.fixture
 async def pair(tmp_path: Path) -> AsyncIterator[tuple[Front, StandIn]]:
-    """Run an nginx in front of a stand-in."""
-    async with upstream() as eu, serving(tmp_path, {"eu1": [eu.address]}) as front:
+    """Run an nginx in front of a stand-in; it soon closes a connection over which nothing more comes."""
+    async with upstream() as eu, serving(tmp_path, {"eu1": [eu.address]}, patient=False) as front:
         yield front, eu
 
 
