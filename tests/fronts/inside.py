@@ -98,7 +98,7 @@ class Front:
     async def talk(self, *parts: bytes) -> bytes:
         """Send bytes as they are and read until the front closes.
 
-        It is not told that nothing more comes: it would drop an answer that is still on its way.
+        The connection stays open both ways: a front drops the answer to a client that will send no more.
         """
         reader, writer = await self.open()
         for part in parts:

@@ -27,7 +27,7 @@ def box(tmp_path: Path) -> Any:
 
 def opened(stack: ExitStack, port: int, sent: bytes = b"") -> list[socket.socket]:
     """More connections than the instance may have files, which then say nothing more."""
-    connections = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 5)) for _ in range(IDLE)]
+    connections = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(IDLE)]
     for connection in connections:
         connection.sendall(sent)
     return connections
@@ -39,7 +39,7 @@ def test_idle_connections_do_not_shut_the_platform_out(box: Box, sent: bytes) ->
     with ExitStack() as stack:
         connections = opened(stack, box.port, sent)
         good(box.push("branding", BRANDING))
-        connections[0].settimeout(5)
+        connections[0].settimeout(20)
         assert connections[0].recv(1) == b""
         until(lambda: "connections_shed" in box.log_text(), box.log_text)
     lines = [json.loads(line) for line in box.log_text().splitlines() if "connections_shed" in line]

@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class Program:
 
     async def line(self) -> str:
         assert self.process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             return (await self.process.stdout.readline()).decode().strip()
 
     async def ask(self, path: str) -> asyncio.StreamReader:
@@ -86,7 +86,7 @@ class Program:
         await asyncio.gather(*(writer.wait_closed() for writer in self.writers), return_exceptions=True)
 
     async def ended(self) -> tuple[int, str]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             out, _ = await self.process.communicate()
         return self.process.returncode or 0, out.decode()
 
@@ -150,13 +150,22 @@ async def test_the_process_ends_even_if_its_loop_is_blocked(program: Callable[..
         assert await server.ended() == (1, "")
 
 
+async def refused(server: Program) -> None:
+    """Wait until the server takes no more connections: it has had the first of two signals."""
+    async with asyncio.timeout(20):
+        with suppress(ConnectionRefusedError):
+            while True:
+                await server.ask("/")
+                await asyncio.sleep(0.02)
+
+
 async def test_a_second_signal_cuts_the_drain_short(program: Callable[..., Any]) -> None:
     """A second signal ends the drain."""
     async with program(drain=60) as server:
         reader = await server.ask("/hang")
         await reader.readuntil(b"uvloop")
         server.process.send_signal(signal.SIGINT)
-        await asyncio.sleep(0.2)
+        await refused(server)
         server.process.send_signal(signal.SIGINT)
         assert await server.ended() == (0, "shutdown\nended\n")
 
