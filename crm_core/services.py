@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from crm_core.model.ids import Ids
 from crm_core.settings.installation import Installation, languages_of
-from crm_core.workspace.views import ModuleConfiguration, Views
+from crm_core.workspace.views import Views
 
 if TYPE_CHECKING:
     from random import Random
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from crm_core.access.tokens import Tokens
     from crm_core.access.users import Users
     from crm_core.language import Languages
-    from crm_core.model.keys import Roster, TenantRoster
+    from crm_core.model.keys import TenantRoster
     from crm_core.model.log import LogEntry
     from crm_core.plugin.storage import StorageBackend
     from crm_core.records.service import Records
     from crm_core.sync.attempt_log import AttemptLog
     from crm_core.sync.context import SyncContext
-    from crm_core.sync.health import HealthReports
+    from crm_core.sync.health import Configured, HealthReports
     from crm_core.sync.history import History
     from crm_core.sync.log import SyncLog
     from crm_core.sync.receive import Receiver
@@ -47,20 +47,6 @@ Observer = Callable[["LogEntry", float | None], None]
 
 A restore, which no one sent, has none.
 """
-
-
-class Configured(ModuleConfiguration, Protocol):
-    """The configuration files, each in the version that was last loaded without an error."""
-
-    @property
-    def roster(self) -> Roster: ...  # noqa: D102 -- the class says it
-    @property
-    def loaded_at(self) -> datetime: ...  # noqa: D102 -- the class says it
-    @property
-    def roster_error(self) -> str | None: ...  # noqa: D102 -- the class says it
-
-    def errors(self) -> tuple[str, ...]:
-        """Why the newest edits are not in effect, one message a file."""
 
 
 class Services:

@@ -33,8 +33,8 @@ Orphaned = Callable[[str], Awaitable[list[str]]]
 """The record types of which a tenant has records, and which no plugin brings."""
 
 
-class RosterConfiguration(Protocol):
-    """The current roster, and why its newest edit was not loaded."""
+class Configured(ModuleConfiguration, Protocol):
+    """The configuration files, each in the version that was last loaded without an error."""
 
     @property
     def roster(self) -> Roster: ...  # noqa: D102 -- the class says it
@@ -43,18 +43,14 @@ class RosterConfiguration(Protocol):
     @property
     def roster_error(self) -> str | None: ...  # noqa: D102 -- the class says it
 
-
-class HealthConfiguration(ModuleConfiguration, RosterConfiguration, Protocol):
-    """The configuration that health is judged by."""
-
     def errors(self) -> tuple[str, ...]:
-        """The problems for which the newest edits of any file are not in effect."""
+        """Why the newest edits are not in effect, one message a file."""
 
 
 class HealthReports:
     """The sync health of the tenants of one instance."""
 
-    def __init__(self, context: SyncContext, configured: HealthConfiguration, orphaned: Orphaned) -> None:
+    def __init__(self, context: SyncContext, configured: Configured, orphaned: Orphaned) -> None:
         self._context = context
         self._orphaned = orphaned
         self._configured = configured
@@ -85,7 +81,7 @@ class HealthReports:
             **self._configuration(tenant, roster, now, tally),
             "sections": _sections(workspace, roster, key),
             "last_success": _attempt(summary.last_success),
-            "last_failure": _attempt(await self._newest(tenant, ("rejected", "failed"))),
+            "last_failure": _attempt(await self._last_failure(tenant)),
             "counts": {"24h": {name: tally.statuses.get(name, 0) for name in _COUNTED}},
             "log_head": {"seq": view.head.seq, "hash": view.head.hash},
         }
@@ -214,15 +210,13 @@ class HealthReports:
         error = self._configured.roster_error
         return None if error is None else _places(error, "keys.yaml")
 
-    async def _last(self, tenant: str, status: str) -> LogEntry | None:
-        query = EntryQuery(equals=(("status", status),), verified=True, limit=1)
-        found = await self._context.backend.entries(tenant, query)
-        return found[0] if found else None
-
-    async def _newest(self, tenant: str, statuses: Iterable[str]) -> LogEntry | None:
-        """The newest verified attempt with any of the statuses."""
-        found = [await self._last(tenant, status) for status in statuses]
-        return max((entry for entry in found if entry is not None), key=lambda entry: entry.seq or 0, default=None)
+    async def _last_failure(self, tenant: str) -> LogEntry | None:
+        """The newest verified attempt that was rejected or failed."""
+        found: list[LogEntry] = []
+        for status in ("rejected", "failed"):
+            query = EntryQuery(equals=(("status", status),), verified=True, limit=1)
+            found += await self._context.backend.entries(tenant, query)
+        return max(found, key=lambda entry: entry.seq or 0, default=None)
 
 
 _COUNTED: Final = ("applied", "unchanged", "rejected", "failed", "unverified")

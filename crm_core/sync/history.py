@@ -131,7 +131,7 @@ class History:
         assert before is not None  # it has a history
         payload_type, calls = self._context.registry.sections[wanted.section], self._context.registry.calls
         try:
-            data, _ = upgraded(wanted.data, {}, wanted.schema, payload_type, calls)
+            data = upgraded(wanted.data, wanted.schema, payload_type, calls)
         except ValueError as error:
             message = f"The payload type can no longer read this revision. {error} Restore a newer one."
             raise InvalidPayload(

@@ -100,12 +100,10 @@ def read_section(stored: Section, calls: PayloadCalls) -> Reading:
         return Reading(stored, None, fault=fault)
 
 
-def upgraded(
-    data: Mapping[str, Any], sealed: Mapping[str, str], schema: int, payload_type: PayloadType, calls: PayloadCalls
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Data of an earlier schema and its sealed secrets by pointer, in the type's present schema. Raises ValueError."""
+def upgraded(data: Mapping[str, Any], schema: int, payload_type: PayloadType, calls: PayloadCalls) -> dict[str, Any]:
+    """Data of an earlier schema, which has no secrets, in the type's present schema. Raises ValueError."""
     try:
-        return _upgraded(data, sealed, schema, payload_type, calls)
+        return _upgraded(data, {}, schema, payload_type, calls)[0]
     except _Unreadable as error:
         raise ValueError(error.reason) from error
 
@@ -149,6 +147,7 @@ def _in_present_schema(stored: Section, payload_type: PayloadType, calls: Payloa
 def _upgraded(
     data: Mapping[str, Any], sealed: Mapping[str, str], schema: int, payload_type: PayloadType, calls: PayloadCalls
 ) -> tuple[dict[str, Any], dict[str, str]]:
+    """Data, and its sealed secrets by pointer, in the type's present schema. Raises _Unreadable."""
     present = payload_type.SCHEMA_VERSION
     if schema == present:
         return dict(data), dict(sealed)
