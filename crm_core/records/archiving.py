@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from crm_core.errors import NotFound
 from crm_core.model.change_log import RecordChange
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Conflict, Delete, Document, DocumentAt, Unit
@@ -14,6 +13,7 @@ from crm_core.records.guarded_store import (
     GuardedStore,
     RecordAccess,
     busy,
+    existing,
     limit_reached,
     room,
 )
@@ -70,9 +70,7 @@ class Archive:
             read = await self._store.read(access, id_)
             if read.revision > workspace.revision:
                 continue
-            document = read.document
-            if document is None:
-                raise NotFound("There is no record with this id.")
+            document = existing(read.document)
             conditions.require(document)
             if archived == (document.collection == access.shape.archive):
                 written = unchanged(document)

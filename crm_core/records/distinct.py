@@ -5,10 +5,7 @@ A pair is one small document. It is no change of either record. Archiving one of
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from typing import Final
-
-import msgspec
 
 from crm_core.errors import NotFound
 from crm_core.plugin.storage import (
@@ -24,12 +21,11 @@ from crm_core.plugin.storage import (
     StorageBackend,
     Unit,
 )
-from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy, require_live
+from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy, existing, having, require_live
 
 DISTINCT: Final = "distinct"
 """The collection; a document has both ids in its id and, for an erase, one in each index."""
 _INDEXES: Final = ("first", "second")
-_PAGE: Final = 200  # pairs read at a time
 
 
 class DistinctPairs:
@@ -74,7 +70,7 @@ class DistinctPairs:
                 continue
             _, found = (_live(access, read.document) for read in records)
             if id_ == other:
-                raise _missing()
+                raise NotFound("There is no record with this id.")
             if await self.has(access.tenant, id_, other) == distinct:
                 return found
             unit = Unit(
@@ -93,34 +89,21 @@ class DistinctPairs:
 
 
 async def without_pairs(
-    backend: StorageBackend, tenant: str, ids: Sequence[str]
+    backend: StorageBackend, tenant: str, ids: tuple[str, ...]
 ) -> tuple[tuple[Expectation, ...], tuple[Delete, ...]]:
     """The part of an erase that removes the pairs of the erased records, also those that are added in the meantime."""
     expect = tuple(IndexFree(DISTINCT, index, id_, "") for id_ in ids for index in _INDEXES)
-    found = {pair: None for index in _INDEXES async for pair in _having(backend, tenant, index, ids)}
+    found: dict[str, None] = {}
+    for index in _INDEXES:
+        async for pair in having(backend, tenant, DISTINCT, index, ids):
+            found[pair.id] = None
     return expect, tuple(Delete(DISTINCT, pair) for pair in found)
 
 
-async def _having(backend: StorageBackend, tenant: str, index: str, ids: Sequence[str]) -> AsyncIterator[str]:
-    query = PageQuery(collection=DISTINCT, sort=index, filters=((index, tuple(ids)),), limit=_PAGE)
-    while True:
-        page = await backend.page(tenant, query)
-        for document in page.documents:
-            yield document.id
-        if page.next is None:
-            return
-        query = msgspec.structs.replace(query, after=page.next)
-
-
 def _live(access: RecordAccess, document: Document | None) -> Document:
-    if document is None:
-        raise _missing()
-    require_live(access, document)
-    return document
-
-
-def _missing() -> NotFound:
-    return NotFound("There is no record with this id.")
+    found = existing(document)
+    require_live(access, found)
+    return found
 
 
 def _key(id_: str, other: str) -> str:

@@ -7,9 +7,8 @@ from typing import Final
 
 import msgspec
 
-from crm_core.errors import NotFound, StillReferenced
+from crm_core.errors import StillReferenced
 from crm_core.model.times import to_wire
-from crm_core.plugin.query import PageQuery
 from crm_core.plugin.record_type import Reference
 from crm_core.plugin.storage import (
     ChangeEntry,
@@ -23,7 +22,7 @@ from crm_core.plugin.storage import (
 )
 from crm_core.records.changes import entry_of
 from crm_core.records.distinct import without_pairs
-from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy
+from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy, existing, having
 from crm_core.records.list_views import naming_texts, without_records
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import Shape
@@ -31,7 +30,6 @@ from crm_core.workspace import Workspace, require_scope
 
 MOST_ERASED: Final = 500  # records that one request erases
 ERASE: Final = "records.erase"
-_PAGE: Final = 200  # referring records read at a time
 
 
 class EraseOutlook(msgspec.Struct, frozen=True):
@@ -76,10 +74,9 @@ class Erasure:
             read = await self._store.read(access, id)
             if read.revision > workspace.revision:
                 continue
-            if read.document is None:
-                raise NotFound("There is no record with this id.")
-            conditions.require(read.document)
-            found = await self._cascade(access, workspace, read.document, cascade=cascade)
+            document = existing(read.document)
+            conditions.require(document)
+            found = await self._cascade(access, workspace, document, cascade=cascade)
             unit = await self._unit(access, workspace, found)
             if not isinstance(await self._store.commit(access.tenant, unit), Conflict):
                 return
@@ -89,9 +86,7 @@ class Erasure:
         """Look at what an erase would remove. Raises AccessError, NotFound."""
         workspace = await self._store.workspace(access.tenant)
         _require(workspace, access, access.shape)
-        document = (await self._store.read(access, id)).document
-        if document is None:
-            raise NotFound("There is no record with this id.")
+        document = existing((await self._store.read(access, id)).document)
         direct = await self._counts(access, id)
         try:
             found = await self._cascade(access, workspace, document, cascade=True)
@@ -139,25 +134,19 @@ class Erasure:
     async def _having(
         self, tenant: str, shape: Shape, collection: str, member: str, id_: str
     ) -> AsyncIterator[Document]:
-        if not _is_indexed(shape, member):
-            async for document in self._store.backend.documents(tenant, collection):
-                if shape.parse(document.body).writable.get(member) == id_:
-                    yield document
-            return
-        query = PageQuery(collection=collection, sort=member, filters=((member, (id_,)),), limit=_PAGE)
-        while True:
-            page = await self._store.backend.page(tenant, query)
-            for document in page.documents:
+        if _is_indexed(shape, member):
+            async for document in having(self._store.backend, tenant, collection, member, (id_,)):
                 yield document
-            if page.next is None:
-                return
-            query = msgspec.structs.replace(query, after=page.next)
+            return
+        async for document in self._store.backend.documents(tenant, collection):
+            if shape.parse(document.body).writable.get(member) == id_:
+                yield document
 
     async def _unit(self, access: RecordAccess, workspace: Workspace, found: Found) -> Unit:
         now = self._store.now()
         texts = [text for shape, document in found.values() for text in _naming(shape, document)]
         expect, puts = await without_records(self._store.backend, access.tenant, texts)
-        free, pairs = await without_pairs(self._store.backend, access.tenant, list(found))
+        free, pairs = await without_pairs(self._store.backend, access.tenant, tuple(found))
         records = list(reversed(found.values()))  # those that refer before what they refer to
         return Unit(
             now=int(now.timestamp()),

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_core.errors import CursorExpired, NotFound
+from crm_core.errors import CursorExpired
 from crm_core.model.caller import Caller
 from crm_core.model.change_cursor import ChangeCursor, cursor_text
 from crm_core.model.change_log import RECORD_HEAD, ChangeEntry, RecordChange
 from crm_core.model.diff import Change
 from crm_core.plugin.storage import StorageBackend, StoredChange
-from crm_core.records.guarded_store import GuardedStore, RecordAccess
+from crm_core.records.guarded_store import GuardedStore, RecordAccess, existing
 from crm_core.records.shape import Shape
 from crm_core.workspace import Workspace, may, require
 from crm_core.workspace.cursors import Cursors
@@ -169,8 +169,7 @@ class ChangeFeed:
         before = None if cursor is None else self._cursors.read(context, cursor)
         while True:
             workspace = await self._store.authorize(access, "view")
-            if (await self._store.read(access, id)).document is None:
-                raise NotFound("There is no record with this id.")
+            existing((await self._store.read(access, id)).document)
             found = await self._backend.history(access.tenant, shape.name, id, before, limit + 1)
             epoch = (await self._backend.changes(access.tenant, None)).epoch
             if await self._store.workspace(access.tenant) is workspace:

@@ -52,13 +52,7 @@ class RowType:
         counted = [one for one in record_type.members if one.kind in _COUNTED or one.is_person]
         fields = [(f"member_{at}", _TYPES.get(one.kind, str | None), None) for at, one in enumerate(counted)]
         self._getters = {one.name: attrgetter(field[0]) for one, field in zip(counted, fields, strict=True)}
-        owned = [
-            ("id", str),
-            ("name", str),
-            ("created_at", str),
-            ("updated_at", str),
-            ("created_by", str),
-        ]
+        owned = [(name, str) for name in ("id", "name", "created_at", "updated_at", "created_by")]
         struct = msgspec.defstruct(
             "Row",
             [*owned, ("revision", int), ("archived_at", str | None, None), *fields],

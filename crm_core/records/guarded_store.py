@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 import msgspec
@@ -14,6 +14,7 @@ from crm_core.errors import (
     Finding,
     InvalidRecord,
     LimitReached,
+    NotFound,
     RecordArchived,
     StorageUnavailable,
 )
@@ -27,6 +28,7 @@ from crm_core.plugin.storage import (
     DocumentExists,
     Expectation,
     OutcomeUnknown,
+    PageQuery,
     Read,
     StorageBackend,
     Unit,
@@ -36,6 +38,7 @@ from crm_core.records.shape import EXTERNAL_ID, Content, Shape, archive_of, coll
 from crm_core.workspace import Views, Workspace, may, require
 
 ATTEMPTS = 100  # of a unit that conflicts: each conflict means that another one got through
+_PAGE = 200  # documents read at a time
 
 
 class RecordAccess(msgspec.Struct, frozen=True):
@@ -159,6 +162,20 @@ class GuardedStore:
         return Committed(view.seq, view.revision, view.head)
 
 
+async def having(
+    backend: StorageBackend, tenant: str, collection: str, index: str, values: tuple[str, ...]
+) -> AsyncIterator[Document]:
+    """The documents that have any of the values in an index."""
+    query = PageQuery(collection=collection, sort=index, filters=((index, values),), limit=_PAGE)
+    while True:
+        page = await backend.page(tenant, query)
+        for document in page.documents:
+            yield document
+        if page.next is None:
+            return
+        query = msgspec.structs.replace(query, after=page.next)
+
+
 def limit_of(access: RecordAccess, workspace: Workspace) -> int | None:
     """How many records of the type the tenant may have; None: no limit."""
     return workspace.entitlements.limits.get(access.shape.name)
@@ -178,6 +195,13 @@ def limit_reached(access: RecordAccess, workspace: Workspace) -> LimitReached:
         limit=limit,
         record_type=name,
     )
+
+
+def existing(document: Document | None) -> Document:
+    """A record that was read. Raises NotFound."""
+    if document is None:
+        raise NotFound("There is no record with this id.")
+    return document
 
 
 def require_live(access: RecordAccess, document: Document) -> None:

@@ -8,11 +8,10 @@ from typing import Final
 
 import msgspec
 
-from crm_core.errors import NotFound
 from crm_core.model.caller import Caller
 from crm_core.model.recent import Recent
 from crm_core.plugin.storage import Document, Page, PageQuery
-from crm_core.records.guarded_store import GuardedStore, RecordAccess
+from crm_core.records.guarded_store import GuardedStore, RecordAccess, existing
 from crm_core.records.list_query import Parameters, Position, Selection, read_paging, read_selection, refuse_paging
 from crm_core.workspace.cursors import Cursors
 
@@ -61,10 +60,7 @@ class RecordReads:
             seen = None
             read = await self._store.read(access, id)
             if read.revision <= workspace.revision:
-                break
-        if read.document is None:
-            raise NotFound("There is no record with this id.")
-        return read.document
+                return existing(read.document)
 
     async def list(self, access: RecordAccess, parameters: Parameters) -> Listing:
         """A page. Raises InvalidParameter, InvalidCursor."""
@@ -86,11 +82,8 @@ class RecordReads:
         """The ids of a selection, at most so many of its first ones. Raises AccessError, InvalidParameter."""
         selection = read_selection(access.shape, access.tenant, parameters)
         query = selection.query(access.shape, limit=most, after=None)
-        while True:
-            workspace = await self._store.authorize(access, "view")
-            page = await self._store.backend.page(access.tenant, query)
-            if page.revision <= workspace.revision:
-                return tuple(document.id for document in page.documents)
+        page = await self._page(access, query, "view")
+        return tuple(document.id for document in page.documents)
 
     def _selected(self, access: RecordAccess, parameters: Parameters) -> _SelectedPage:
         """The first page that these parameters select, cached without a search; or another page, read once."""
@@ -129,9 +122,11 @@ class RecordReads:
             yield page.documents
 
     async def _exported(self, access: RecordAccess, selection: Selection, after: Position | None) -> Page:
-        query = selection.query(access.shape, limit=EXPORT_PAGE, after=after)
+        return await self._page(access, selection.query(access.shape, limit=EXPORT_PAGE, after=after), "view", "export")
+
+    async def _page(self, access: RecordAccess, query: PageQuery, *actions: str) -> Page:
         while True:
-            workspace = await self._store.authorize(access, "view", "export")
+            workspace = await self._store.authorize(access, *actions)
             page = await self._store.backend.page(access.tenant, query)
             if page.revision <= workspace.revision:
                 return page

@@ -176,13 +176,10 @@ class Shape:
         return msgspec.json.encode(owned | self._values(content.record) | msgspec.structs.asdict(stamps))
 
     def put(self, id: str, content: Content, stamps: Stamps) -> Put:  # noqa: A002 -- the wire's word
-        """The record as a document with its indexes."""
+        """The record, which is not archived, as a document with its indexes."""
         moments = {name: getattr(stamps, name) for name in ALWAYS_SORTABLE}
         indexes = self._indexes(self._values(content.record), content.external_id, moments)
-        body = self.body(id, content, stamps)
-        if stamps.archived_at is None:
-            return Put(self.collection, id, body, indexes)
-        return Put(self.archive, id, body, indexes)
+        return Put(self.collection, id, self.body(id, content, stamps), indexes)
 
     def reindex(self, names: tuple[str, ...]) -> Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None:
         """How to index stored records whose indexes have these names; None if the present version names them so."""

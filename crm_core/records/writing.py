@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import Finding, InvalidRecord, NotFound
+from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.ids import Ids
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import (
@@ -25,6 +25,7 @@ from crm_core.records.guarded_store import (
     GuardedStore,
     RecordAccess,
     busy,
+    existing,
     external_id_taken,
     limit_reached,
     require_live,
@@ -136,15 +137,14 @@ class Writes:
             read = await self._store.read(access, id_)
             if read.revision > workspace.revision:
                 continue
-            if read.document is None:
-                raise NotFound("There is no record with this id.")
-            conditions.require(read.document)
-            require_live(access, read.document)
-            stored = access.shape.parse(read.document.body)
+            document = existing(read.document)
+            conditions.require(document)
+            require_live(access, document)
+            stored = access.shape.parse(document.body)
             content = await self._store.validate(access, patch, stored.writable)
             write = self.change(access, content, stored)
             if write is None:
-                written = unchanged(read.document)
+                written = unchanged(document)
                 if await self._store.remember(access, idempotent, written):
                     return written
                 continue
