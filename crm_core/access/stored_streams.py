@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
-from weakref import WeakValueDictionary
 
 import msgspec
 
 from crm_core.access.streams import MAX_STREAMS, MAX_STREAMS_OF_CALLER, too_many_of_caller, too_many_of_tenant
 from crm_core.errors import CrmError, StorageUnavailable, UnknownTenant
 from crm_core.model.ids import Ids
+from crm_core.model.keyed_locks import KeyedLocks
 from crm_core.model.waiting import set_within
 from crm_core.plugin.storage import (
     Committed,
@@ -49,7 +49,7 @@ class StoredStreams:
         self._used: dict[str, Counter[str]] = defaultdict(Counter)
         self._stored: dict[str, _Counts] = defaultdict(dict)
         self._unsure: set[str] = set()  # tenants in whose stores a write may have been made, or not
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = KeyedLocks()
         self._releasing: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -68,7 +68,7 @@ class StoredStreams:
 
     async def add(self, tenant: str, actor: str) -> None:
         """Count a stream until it is removed. Raises TooManyStreams, StorageUnavailable, StorageFull."""
-        async with self._lock(tenant):
+        async with self._locks.of(tenant):
             if self._used[tenant][actor] >= self._stored[tenant].get(actor, 0):
                 await self._store(tenant, actor)
             self._used[tenant][actor] += 1
@@ -81,9 +81,6 @@ class StoredStreams:
     def _release_soon(self, tenant: str) -> None:
         if tenant not in self._releasing:
             self._releasing[tenant] = asyncio.create_task(self._release_later(tenant))
-
-    def _lock(self, tenant: str) -> asyncio.Lock:
-        return self._locks.setdefault(tenant, asyncio.Lock())
 
     async def _store(self, tenant: str, actor: str) -> None:
         """Store one more stream of an actor, within the limits over all processes."""
@@ -129,7 +126,7 @@ class StoredStreams:
         try:
             while tenant in self._unsure or self._current(tenant) != self._stored[tenant]:
                 await asyncio.sleep(self._release_after)
-                async with self._lock(tenant):
+                async with self._locks.of(tenant):
                     with suppress(CrmError):
                         await self._release(tenant)
         finally:

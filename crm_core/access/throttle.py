@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +12,7 @@ from cachetools import LRUCache
 
 from crm_core.errors import CrmError, LoginThrottled
 from crm_core.model.domains import comparable_address
+from crm_core.model.keyed_locks import KeyedLocks
 from crm_core.model.sources import counted_as
 
 _MAX_BUCKETS = 20_000  # of each kind; the least recently used is evicted
@@ -95,14 +95,6 @@ class SignInAttempt:
         self.succeeded = False
 
 
-class _Turn:
-    """The attempts of one account, one at a time."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.users = 0
-
-
 class LoginThrottle:
     """Ten failures of an account, a hundred of a source; each is forgotten within a quarter of an hour.
 
@@ -115,14 +107,14 @@ class LoginThrottle:
         self._now = now
         self._accounts = accounts or FailuresOfProcess()
         self._sources = Buckets(100, 9.0)
-        self._turns: dict[str, _Turn] = {}
+        self._turns = KeyedLocks()
         self._waiting = 0
 
     @asynccontextmanager
     async def attempt(self, tenant: str, email: str, source: str | None) -> AsyncIterator[SignInAttempt]:
         """Apply both limits to an attempt, and count it unless it succeeded or raised. Raises LoginThrottled."""
         account, network = _account(email), counted_as(source)
-        async with self._turn(f"{tenant}/{account}"):
+        async with self._turn(tenant, account):
             if (wait := self._sources.wait(network, self._at())) <= 0:
                 wait = await self._accounts.add(tenant, account, self._at())
             if wait > 0:
@@ -146,20 +138,15 @@ class LoginThrottle:
         await self._accounts.forget(tenant, _account(email), self._at())
 
     @asynccontextmanager
-    async def _turn(self, account: str) -> AsyncIterator[None]:
+    async def _turn(self, tenant: str, account: str) -> AsyncIterator[None]:
         if self._waiting >= _MAX_WAITING:
             raise LoginThrottled("Too many people are signing in right now. Try again in a second.", retry_after=1)
-        turn = self._turns.setdefault(account, _Turn())
-        turn.users += 1
         self._waiting += 1
         try:
-            async with turn.lock:
+            async with self._turns.of(tenant, account):
                 yield
         finally:
             self._waiting -= 1
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[account]
 
     def _at(self) -> float:
         return self._now().timestamp()

@@ -5,11 +5,9 @@ The answer is stored as evidence of a claim in the unit that does the work, so b
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -29,6 +27,7 @@ from crm_core.errors import (
     RevisionMismatch,
 )
 from crm_core.model.caller import Caller
+from crm_core.model.keyed_locks import KeyedLocks
 from crm_core.plugin.storage import Claim, Conflict, StorageBackend, Unit
 from crm_core.workspace.storing import commit
 
@@ -127,28 +126,6 @@ def claim_of(idempotent: IdempotentRequest | None, now: int, written: WriteResul
     return (Claim(KIND, idempotent.claim_key, msgspec.json.encode(evidence), evidence.until, subject=written.id),)
 
 
-class KeyedLocks:
-    """A lock for each key, dropped when no task uses it."""
-
-    def __init__(self) -> None:
-        self._locks: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def acquire(self, key: tuple[str, str]) -> AsyncIterator[None]:
-        """Wait for the key's lock."""
-        lock, waiting = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, waiting + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            waiting = self._locks[key][1] - 1
-            if waiting:
-                self._locks[key] = (lock, waiting)
-            else:
-                del self._locks[key]
-
-
 class Idempotency:
     """Runs each idempotent request once. ``now``: Unix seconds."""
 
@@ -179,7 +156,7 @@ class Idempotency:
         """
         if idempotent is None:
             return await work()
-        async with self._locks.acquire((tenant, idempotent.claim_key)):
+        async with self._locks.of(tenant, idempotent.claim_key):
             stored = await self._backend.claim(tenant, KIND, idempotent.claim_key)
             if stored is not None and ((first := _read(stored)) is None or first.until >= self._now()):
                 return _replay(first, idempotent)

@@ -10,8 +10,8 @@ import msgspec
 from crm_core.access.throttle import Buckets
 from crm_core.language import Language
 from crm_core.mail import Mailer, full_host_name, load_templates
+from crm_core.model.keyed_locks import KeyedLocks
 from crm_core.model.recent import Recent
-from crm_core.records.idempotency import KeyedLocks
 from crm_core.services import Services
 from crm_core.web.pages.layout.assets import Assets
 from crm_core.web.pages.layout.branding import BrandingCache

@@ -71,7 +71,7 @@ class RowImport:
         imports = self._context.site.imports
         for start in range(0, len(self._file.rows), CHUNK):
             # Of two imports at the same time, one finds the records that the other has created.
-            async with imports.acquire((access.tenant, self._type.NAME)):
+            async with imports.of(access.tenant, self._type.NAME):
                 rows = []
                 for line, cells in self._file.rows[start : start + CHUNK]:
                     rows.append(await self._row(line, cells))
