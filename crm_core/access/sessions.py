@@ -147,7 +147,7 @@ class Sessions:
         session = self._unstored.get((tenant, session_id)) if document is None else _read(document)
         if session is None:
             raise Unauthenticated(_INVALID)
-        stored, seen = await self._user(tenant, self._valid(session))
+        stored, seen = await self._user(tenant, session)
         return stored.caller(session_id, seen)
 
     async def refresh(self, tenant: str, text: str) -> Grant:
@@ -162,11 +162,13 @@ class Sessions:
             raise Unauthenticated(_INVALID)
         _, session_id, number = parts
         while True:
-            document = await self._document(tenant, session_id)
+            document = (await self._backend.get(tenant, SESSIONS, session_id)).document
+            if document is None:
+                raise Unauthenticated(_INVALID)
             session = _read(document)
             if session.reused:
                 raise TokenReused(_REUSED)
-            await self._user(tenant, self._valid(session))
+            await self._user(tenant, session)
             now = self._now()
             if number == session.refreshed:
                 after = msgspec.structs.replace(
@@ -199,19 +201,10 @@ class Sessions:
             raise Unauthenticated(_INVALID)
         return await self.caller(tenant, parts[1])
 
-    async def _document(self, tenant: str, session_id: str) -> Document:
-        document = (await self._backend.get(tenant, SESSIONS, session_id)).document
-        if document is None:
-            raise Unauthenticated(_INVALID)
-        return document
-
-    def _valid(self, session: Session) -> Session:
+    async def _user(self, tenant: str, session: Session) -> tuple[StoredUser, tuple[int, str]]:
+        """The user of a valid session, and the revision and epoch of the workspace that came with it."""
         if session.reused or from_wire(session.expires_at) <= self._now():
             raise Unauthenticated(_INVALID)
-        return session
-
-    async def _user(self, tenant: str, session: Session) -> tuple[StoredUser, tuple[int, str]]:
-        """The user of a session, and the revision and epoch of the workspace that came with it."""
         read = await self._backend.get(tenant, USERS, session.user)
         stored = None if read.document is None else read_user(read.document)
         if stored is None or stored.user.disabled or stored.user.epoch != session.epoch:

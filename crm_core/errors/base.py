@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-MOST_ERRORS: Final = 1000
-"""Errors that an answer lists; to list more would take seconds."""
+_MOST_ERRORS: Final = 1000  # that an answer lists: to list more would take seconds
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,7 +64,7 @@ class CrmError(Exception):
         super().__init__(detail or self.title)
         self.detail = detail or self.title + "."
         self.operator_detail = operator_detail or self.detail
-        self.errors: tuple[Finding, ...] = _first(errors)
+        self.errors: tuple[Finding, ...] = first_errors(errors)
         self.retry_after = self.usual_wait if retry_after is None else retry_after
         self.evidence: Mapping[str, Any] = evidence
 
@@ -85,13 +84,13 @@ class CrmError(Exception):
         return members
 
 
-def _first(errors: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The first errors, and that there are more: an answer with all would be as long as the sender likes."""
-    found = tuple(islice(errors, MOST_ERRORS + 1))
-    if len(found) <= MOST_ERRORS:
+def first_errors(errors: Iterable[Finding], pointer: str = "") -> tuple[Finding, ...]:
+    """The first errors, and at ``pointer`` that there are more: all would be as many as the sender likes."""
+    found = tuple(islice(errors, _MOST_ERRORS + 1))
+    if len(found) <= _MOST_ERRORS:
         return found
-    more = Finding("", "more_errors", f"More errors follow. Fix the first {MOST_ERRORS}.")
-    return (*found[:MOST_ERRORS], more)
+    more = Finding(pointer, "more_errors", f"More errors follow. Fix the first {_MOST_ERRORS}.")
+    return (*found[:_MOST_ERRORS], more)
 
 
 class SetupError(Exception):

@@ -6,14 +6,13 @@ import re
 import types
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import islice
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
 
 from crm_core.errors import Finding
-from crm_core.errors.base import MOST_ERRORS
+from crm_core.errors.base import first_errors
 
 # The converter's message about a type, a limit or a length. The part on the value itself decides the code.
 _EXPECTED: Final = re.compile(
@@ -55,14 +54,11 @@ def convert(data: object, type_: Any, *, pointer: str = "") -> tuple[Any | None,
     try:
         converted = msgspec.convert(data, type_, strict=True)
     except msgspec.ValidationError:
-        findings = tuple(islice(_walk(data, type_, pointer), MOST_ERRORS + 1))
+        findings = first_errors(_walk(data, type_, pointer), pointer)
     else:
-        findings = tuple(_unchecked(data, type_, pointer))
+        findings = first_errors(_unchecked(data, type_, pointer), pointer)
         if not findings:
             return converted, ()
-    if len(findings) > MOST_ERRORS:
-        more = Finding(pointer, "more_errors", f"More errors follow. Fix the first {MOST_ERRORS}.")
-        return None, (*findings[:MOST_ERRORS], more)
     return None, findings or (Finding(pointer, "invalid_value", "This value does not fit; see the documentation."),)
 
 
