@@ -20,6 +20,7 @@ import httpx
 
 from crm_core.compose import Now, application, clock, open_backend
 from crm_core.model.caller import Caller
+from crm_core.server.limits import Deadlines
 from crm_core.server.serve import serve
 from crm_core.services import Services
 from crm_core.settings.configuration import Configuration
@@ -115,6 +116,7 @@ async def instance(
     now: Now = clock,
     random: Random | None = None,
     through_framework: bool = False,
+    deadlines: Deadlines | None = None,
 ) -> AsyncIterator[Instance]:
     """Serve an instance from a folder, fresh or of an earlier one; ``files``: config files besides the usual ones.
 
@@ -146,6 +148,7 @@ async def instance(
             new_request_id=services.ids.new,
             instance="eu1",
             lifespan=app.serving(),
+            deadlines=deadlines,
         )
     )
     await asyncio.wait({address, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -57,9 +57,8 @@ class ServerConnection(Unread):
         self._raw = self._body = 0
         self._rest = b""  # pipelined requests that are not parsed yet
         self._refusal: CrmError | None = None
-        self._upgrading = False
+        self._upgrading = self._ended = False
         self._active: Cycle | None = None
-        self._ended = False
 
     # The transport's calls
 
@@ -252,9 +251,10 @@ class ServerConnection(Unread):
         if self.flow.read_paused:  # the application is slow, not the client
             self._arm()
             return
-        part = "body" if self._phase is _Phase.BODY else "head"
-        seconds = self._deadlines.body if self._phase is _Phase.BODY else self._deadlines.head
-        self.refuse(RequestTimeout(f"The request's {part} was not complete within {seconds:g} seconds."))
+        part, seconds = ("body", self._deadlines.body) if self._phase is _Phase.BODY else ("head", self._deadlines.head)
+        error = RequestTimeout(f"The request's {part} was not complete within {seconds:g} seconds.")
+        if self._active is None or not self._active.expire(error):
+            self.refuse(error)
 
     def refuse(self, error: CrmError) -> None:
         """Respond with the error and end the connection, after a response in progress to an earlier request."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from crm_core.errors import InternalError
+from crm_core.errors import CrmError, InternalError
 from crm_core.server.problem import closing
 
 log: Final = logging.getLogger("crm_core.server")
@@ -25,6 +25,11 @@ LATER: Final = "crm.later"
 """The type of a message after which the application may return: it is called again for this request, to continue.
 
 ``then`` receives the function that calls it, ``left`` is called once the client has left. Also an ASGI extension.
+"""
+EXPIRED: Final = "crm.expired"
+"""The member of a message ``http.disconnect`` with the refusal of a body that came too late: the client waits for it.
+
+If the application does not respond, the server does.
 """
 _EXTENSIONS: Final = {RESPONSE: {}, LATER: {}}  # type: ignore[var-annotated]  # no extension has a value
 
@@ -78,6 +83,7 @@ class Cycle(RequestResponseCycle):
     new_request_id: Callable[[], str]
     instance: str | None = None
     transport: Any  # an Outlet
+    expired: CrmError | None = None
     left: Callable[[], object] | None = None  # the application returned and will be called again, or should this be
     _close_delimited = False  # HTTP/1.0 has no chunks: a response of unknown length ends with its connection
 
@@ -89,7 +95,8 @@ class Cycle(RequestResponseCycle):
         try:
             await app(self.scope, self.receive, self.send)
             if not self.response_complete and not self.disconnected and self.left is None:
-                log.error("the application returned without a complete answer")
+                if self.expired is None:
+                    log.error("the application returned without a complete answer")
                 await self._fail()
         except asyncio.CancelledError:  # the drain's deadline has passed
             await self._fail()
@@ -107,6 +114,21 @@ class Cycle(RequestResponseCycle):
         self.message_event.set()
         if self.left is not None:
             self.left()
+
+    def expire(self, error: CrmError) -> bool:
+        """Have the application refuse the request for its late body; False if it waits for none, or has responded."""
+        if not self.more_body or self.response_started or self.left is not None:
+            return False
+        self.expired = error
+        self.message_event.set()
+        return True
+
+    async def receive(self) -> Any:
+        """Receive an ASGI message: a part of the body, or that no more will come."""
+        message = await super().receive()
+        if self.expired is None or self.response_started:
+            return message
+        return {"type": "http.disconnect", EXPIRED: self.expired}
 
     async def send(self, message: Any) -> None:
         """Send an ASGI message; a response that starts before the body's end announces that the connection closes."""
@@ -156,8 +178,9 @@ class Cycle(RequestResponseCycle):
         if self.response_started:
             self.transport.close()
             return
-        headers, body = closing(InternalError(), self.new_request_id(), self.instance)
-        start: Any = {"type": "http.response.start", "status": InternalError.status, "headers": headers}
+        error = self.expired or InternalError()
+        headers, body = closing(error, self.new_request_id(), self.instance)
+        start: Any = {"type": "http.response.start", "status": error.status, "headers": headers}
         end: Any = {"type": "http.response.body", "body": body, "more_body": False}
         await self.send(start)
         await self.send(end)

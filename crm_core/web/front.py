@@ -18,7 +18,7 @@ from crm_core.access.feeds import Feeds
 from crm_core.access.streams import Stream
 from crm_core.model.sources import Network
 from crm_core.server.asgi import Asgi, Message, Receive, Scope, Send
-from crm_core.server.cycle import LATER, RESPONSE
+from crm_core.server.cycle import EXPIRED, LATER, RESPONSE
 from crm_core.web.answers import Answer, Later
 from crm_core.web.dispatcher import Dispatcher
 from crm_core.web.loaded_later import LoadedLater
@@ -163,7 +163,7 @@ def _chunks(receive: Receive) -> Chunks:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ClientLeft
+                raise message.get(EXPIRED) or ClientLeft
             more = message.get("more_body", False)
             yield message.get("body", b"")
 

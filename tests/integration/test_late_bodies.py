@@ -1,17 +1,28 @@
-"""A write whose body comes late ends with the credential that began it."""
+"""A write whose body comes late ends with the credential that began it; one whose body never comes is refused."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from contract.box import TENANT, Box
+from crm_core.server.limits import Deadlines
+from served import Instance, instance
 from visitor import EVERYTHING, Visitor, with_users
+
+BRANDING = "/i/eu1/t/northwind/api/v1/sync/branding"
+SHORT = Deadlines(body=0.3, linger=0.2)
+ORIGINS = (
+    "instance: eu1\nlisten: 127.0.0.1:0\ntenants_dir: ../tenants\nsecret_key: base64:c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"
+    "c2VjcmV0c2VjcmV0\nallowed_origins: [https://app.example]\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +88,49 @@ def test_a_form_of_someone_who_signed_out_is_not_saved(box: Box, signed_out: boo
     posted_late(box, f"/i/eu1/t/{TENANT}/customers/new", headers, urlencode(form).encode(), meanwhile)
     visitor.client.close()
     assert customers(box) == before + (not signed_out)
+
+
+async def unfinished(live: Instance, path: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """POST half a body; the head of the answer as text, and its problem."""
+    host, _, port = live.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    fields = {"Host": host, "Content-Length": "10", "Content-Type": "application/json", **headers}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    writer.write(f"POST {path} HTTP/1.1\r\n{lines}\r\nhalf".encode())
+    async with asyncio.timeout(5):
+        answer = (await reader.read()).decode()
+    writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    return head.lower(), json.loads(body)
+
+
+async def test_a_push_whose_body_never_ends_is_logged(tmp_path: Path) -> None:
+    """Its 408 has the fields of every API answer, and the sync log has its entry under the same request id."""
+    async with instance(tmp_path, deadlines=SHORT) as live:
+        head, problem = await unfinished(live, BRANDING, live.signed("branding", b"half"))
+        assert (problem["status"], problem["code"]) == (408, "request_timeout")
+        assert f"x-request-id: {problem['request_id']}" in head
+        assert "\r\nvary: origin" in head
+        assert "\r\nconnection: close" in head
+        async with live.client(await live.token("sync:read")) as client:
+            [entry] = (await client.get("sync/log", params={"request_id": problem["request_id"]})).json()["items"]
+        assert (entry["status"], entry["error_code"]) == ("rejected", "request_timeout")
+        assert (entry["seq"], entry["payload_type"], entry["payload_bytes"]) == (None, "branding", None)
+
+
+async def test_a_body_that_never_ends_is_refused_if_the_framework_routes_it(tmp_path: Path) -> None:
+    """The framework takes it for a client that has left; the server answers."""
+    async with instance(tmp_path, deadlines=SHORT, through_framework=True) as live:
+        _, problem = await unfinished(live, BRANDING, live.signed("branding", b"half"))
+        assert problem["code"] == "request_timeout"
+
+
+async def test_a_browser_app_can_read_that_its_body_came_too_late(tmp_path: Path) -> None:
+    """The 408 of a listed origin's request has the headers of CORS."""
+    files = {"instance.yaml": ORIGINS}
+    async with instance(tmp_path, files, deadlines=SHORT) as live:
+        token = await live.token("customers:write")
+        headers = {"Origin": "https://app.example", "Authorization": f"Bearer {token}"}
+        head, problem = await unfinished(live, "/i/eu1/t/northwind/api/v1/customers", headers)
+        assert problem["code"] == "request_timeout"
+        assert "access-control-allow-origin: https://app.example" in head
