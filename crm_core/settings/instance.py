@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
@@ -267,10 +268,8 @@ def untyped(node: Node) -> object:
     if node.null:
         return None
     for read in (boolean, integer(-(2**53))):
-        try:
+        with suppress(Wrong):
             return read(node)
-        except Wrong:
-            continue
     return node.text
 
 

@@ -6,7 +6,6 @@ No message ever quotes a private key.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -95,7 +94,7 @@ def _decoded(raw: bytes) -> Iterator[bytes]:
 def _from_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise ValueError("the key is not base64; use A-Z, a-z, 0-9, + and /, padded with =") from None
 
 

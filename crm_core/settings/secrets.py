@@ -7,14 +7,17 @@ the secret. No message ever quotes a secret.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from crm_core.settings.document import Node, Scalar, open_nonblocking
 from crm_core.settings.key_pairs import PUBLIC_FORMS, is_key_of_a_pair, private_key, public_key
 from crm_core.settings.places import Wrong
+
+T = TypeVar("T")
 
 SHORTEST = 32  # bytes of a key
 WHSEC_SHORTEST, WHSEC_LONGEST = 24, 64  # bytes; the Standard Webhooks specification's limits
@@ -22,6 +25,7 @@ _LARGEST_FILE = 64 * 1024
 _HOPS = 4  # references that lead to references
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _FORMS = "env:NAME, file:/path, base64:..., hex:... or whsec_..."
+_SECRET = f"a secret; write one of {_FORMS}"
 _FRESH = "`crm keys generate` prints a fresh one"
 
 
@@ -34,11 +38,11 @@ class Secrets:
 
     def key(self, node: Node) -> bytes:
         """The bytes of a key behind a reference; a secret in the clear, without a prefix, is refused."""
-        return self._read(node, plain=False)
+        return _read(node, _SECRET, self.reference)
 
     def plain_or_key(self, node: Node) -> bytes:
         """As ``key``, but the text itself may be the secret."""
-        return self._read(node, plain=True)
+        return _read(node, _SECRET, partial(self.reference, plain=True))
 
     def reference(self, text: str, *, plain: bool = False) -> bytes:
         """The bytes of a key behind a reference, or with a prefix; if ``plain``, also the text itself.
@@ -77,12 +81,7 @@ class Secrets:
 
     def public(self, node: Node) -> bytes:
         """The raw bytes of a public key, in the clear or behind a reference."""
-        if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, f"expected a public key; write {PUBLIC_FORMS}")
-        try:
-            return self.public_reference(node.text)
-        except ValueError as error:
-            raise Wrong.at(node.place, str(error)) from None
+        return _read(node, f"a public key; write {PUBLIC_FORMS}", self.public_reference)
 
     def public_reference(self, text: str) -> bytes:
         """The raw bytes of a public key behind a reference. Raises ValueError with a sentence."""
@@ -102,22 +101,11 @@ class Secrets:
 
     def value(self, node: Node) -> str:
         """A text, in the clear or behind ``env:`` or ``file:``, such as an address with a password in it."""
-        if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, "expected a text; write one, or a reference such as env:NAME")
-        if not node.text.startswith(("env:", "file:")):
-            return node.text
-        try:
-            return _without_newline(self._referenced(node.text))
-        except ValueError as error:
-            raise Wrong.at(node.place, str(error)) from None
 
-    def _read(self, node: Node, *, plain: bool) -> bytes:
-        if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, f"expected a secret; write one of {_FORMS}")
-        try:
-            return self.reference(node.text, plain=plain)
-        except ValueError as error:
-            raise Wrong.at(node.place, str(error)) from None
+        def read(text: str) -> str:
+            return _without_newline(self._referenced(text)) if text.startswith(("env:", "file:")) else text
+
+        return _read(node, "a text; write one, or a reference such as env:NAME", read)
 
     def _referenced(self, text: str) -> str:
         kind, _, where = text.partition(":")
@@ -158,9 +146,7 @@ class References:
 
     def key(self, node: Node) -> bytes:
         """The bytes of the reference itself."""
-        if not isinstance(node, Scalar) or node.null:
-            raise Wrong.at(node.place, f"expected a secret; write one of {_FORMS}")
-        return node.text.encode()
+        return _read(node, _SECRET, str.encode)
 
     plain_or_key = key
 
@@ -175,6 +161,16 @@ class References:
         return self.key(node).decode()
 
 
+def _read(node: Node, expected: str, read: Callable[[str], T]) -> T:
+    """What a text is or refers to. Raises Wrong."""
+    if not isinstance(node, Scalar) or node.null:
+        raise Wrong.at(node.place, f"expected {expected}")
+    try:
+        return read(node.text)
+    except ValueError as error:
+        raise Wrong.at(node.place, str(error)) from None
+
+
 def _without_newline(text: str) -> str:
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
@@ -182,7 +178,7 @@ def _without_newline(text: str) -> str:
 def _base64(text: str, prefix: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         message = (
             f"what follows {prefix} is not base64; use A-Z, a-z, 0-9, + and /, padded with = to a multiple of four"
         )
