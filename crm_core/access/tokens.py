@@ -13,15 +13,7 @@ import msgspec
 from crm_core.access.copied_store import end_foreign_access, has_foreign_access, home
 from crm_core.access.delegation import require_may_give
 from crm_core.access.scopes import checked_scopes
-from crm_core.access.token import (
-    TOKENS,
-    ApiToken,
-    TokenOverview,
-    checked_expiry,
-    checked_name,
-    read_token,
-    revoked,
-)
+from crm_core.access.token import TOKENS, ApiToken, TokenOverview, checked_expiry, checked_name, read_token, revoked
 from crm_core.access.token_uses import TOKEN_USES, TokenUses
 from crm_core.access.user import USERS
 from crm_core.errors import LimitReached, NotFound, StorageUnavailable, Unauthenticated

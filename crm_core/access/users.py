@@ -12,14 +12,7 @@ from crm_core.access.passwords import Passwords
 from crm_core.access.throttle import LoginThrottle
 from crm_core.access.token import revoked_with
 from crm_core.access.user import USERS, StoredUser, User, UserInput, read_input, read_user
-from crm_core.errors import (
-    Finding,
-    InvalidRecord,
-    LimitReached,
-    NotFound,
-    RevisionMismatch,
-    StorageUnavailable,
-)
+from crm_core.errors import Finding, InvalidRecord, LimitReached, NotFound, RevisionMismatch, StorageUnavailable
 from crm_core.model.caller import Caller, actor_of
 from crm_core.model.domains import comparable_address
 from crm_core.model.ids import Ids

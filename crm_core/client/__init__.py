@@ -12,15 +12,7 @@
 
 from __future__ import annotations
 
-from crm_core.client.answers import (
-    ClientError,
-    Health,
-    NotAReceiver,
-    Outcome,
-    Refused,
-    SectionHealth,
-    Unanswered,
-)
+from crm_core.client.answers import ClientError, Health, NotAReceiver, Outcome, Refused, SectionHealth, Unanswered
 from crm_core.client.desired import ApplyOptions, DesiredTenant, TenantResult
 from crm_core.client.exchange import Pause, Platform, ReadyRequest, Retries, Strategy, envelope
 from crm_core.client.fleet import apply_tenants

@@ -6,15 +6,7 @@ addresses, ``delivery`` is the SMTP conversation. Nothing is queued: a failed de
 
 from __future__ import annotations
 
-from crm_core.mail.emails import (
-    Email,
-    MailBrand,
-    delivery_test,
-    invitation,
-    load_templates,
-    password_reset,
-    to_message,
-)
+from crm_core.mail.emails import Email, MailBrand, delivery_test, invitation, load_templates, password_reset, to_message
 from crm_core.mail.errors import DeliveryError, FailureKind
 from crm_core.mail.mailer import Mailer
 from crm_core.mail.resolve import full_host_name

@@ -8,15 +8,7 @@ from crm_core.model.change_log import RecordChange
 from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Conflict, Delete, Document, DocumentAt, Unit
 from crm_core.records.changes import entry_of
-from crm_core.records.guarded_store import (
-    ATTEMPTS,
-    GuardedStore,
-    RecordAccess,
-    busy,
-    existing,
-    limit_reached,
-    room,
-)
+from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy, existing, limit_reached, room
 from crm_core.records.idempotency import Idempotency, IdempotentRequest, WriteResult, claim_of
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import EXTERNAL_ID

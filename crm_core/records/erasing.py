@@ -10,16 +10,7 @@ import msgspec
 from crm_core.errors import StillReferenced
 from crm_core.model.times import to_wire
 from crm_core.plugin.record_type import Reference
-from crm_core.plugin.storage import (
-    ChangeEntry,
-    Conflict,
-    Delete,
-    Document,
-    DocumentAt,
-    Expectation,
-    IndexFree,
-    Unit,
-)
+from crm_core.plugin.storage import ChangeEntry, Conflict, Delete, Document, DocumentAt, Expectation, IndexFree, Unit
 from crm_core.records.changes import entry_of
 from crm_core.records.distinct import without_pairs
 from crm_core.records.guarded_store import ATTEMPTS, GuardedStore, RecordAccess, busy, existing, having

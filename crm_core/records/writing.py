@@ -9,16 +9,7 @@ import msgspec
 from crm_core.errors import Finding, InvalidRecord
 from crm_core.model.ids import Ids
 from crm_core.model.times import to_wire
-from crm_core.plugin.storage import (
-    ChangeEntry,
-    Conflict,
-    Document,
-    DocumentAt,
-    Expectation,
-    IndexFree,
-    Put,
-    Unit,
-)
+from crm_core.plugin.storage import ChangeEntry, Conflict, Document, DocumentAt, Expectation, IndexFree, Put, Unit
 from crm_core.records.changes import entry_of
 from crm_core.records.guarded_store import (
     ATTEMPTS,

@@ -14,17 +14,7 @@ from crm_core.settings.document import Items, MappingMember, Node, Scalar, is_th
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.places import FileProblem, Wrong, hint, quoted
-from crm_core.settings.reading import (
-    Members,
-    integer,
-    list_of,
-    mapping_of,
-    matching,
-    one_of,
-    read_file,
-    set_of,
-    text,
-)
+from crm_core.settings.reading import Members, integer, list_of, mapping_of, matching, one_of, read_file, set_of, text
 
 _FEATURE = re.compile(rf"{SNAKE_NAME.pattern}\.{SNAKE_NAME.pattern}")
 _read_module = matching(SNAKE_NAME, "the name of a module; use a-z, 0-9 and `_`")

@@ -13,13 +13,7 @@ from crm_core.model.diff import Change, differences, pointer_to, steps_of
 from crm_core.model.fields import convert, without_nulls
 from crm_core.model.frozen import frozen
 from crm_core.model.patch import merge_patch
-from crm_core.model.secret_members import (
-    SecretMember,
-    redacted,
-    secret_members,
-    value_at,
-    without_secrets,
-)
+from crm_core.model.secret_members import SecretMember, redacted, secret_members, value_at, without_secrets
 from crm_core.plugin.payload import PayloadType
 from crm_core.sync.salvage import Salvaged, salvage
 from crm_core.workspace import Section

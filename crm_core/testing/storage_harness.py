@@ -18,16 +18,7 @@ import pytest
 
 from crm_core.errors import StorageFull, StorageUnavailable
 from crm_core.model.log import LogEntry
-from crm_core.plugin.storage import (
-    Committed,
-    Conflict,
-    Document,
-    IndexValue,
-    Put,
-    StorageBackend,
-    StorageContext,
-    Unit,
-)
+from crm_core.plugin.storage import Committed, Conflict, Document, IndexValue, Put, StorageBackend, StorageContext, Unit
 
 NOW = 1_800_000_000
 TRIES = 50  # a tenth of a second apart

@@ -8,15 +8,7 @@ import re
 from crm_core.errors import SignatureIncomplete, SignatureMalformed
 from crm_core.language import gettext_noop
 from crm_core.plugin.signature import SignedRequest
-from crm_rfc9421.fields import (
-    InnerList,
-    Item,
-    Parameters,
-    read_dictionary,
-    written_item,
-    written_list,
-    written_member,
-)
+from crm_rfc9421.fields import InnerList, Item, Parameters, read_dictionary, written_item, written_list, written_member
 
 _FIELD_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # a line break in a value would forge a line of the base
