@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -135,11 +135,11 @@ class Sessions:
 
     async def by_access_token(self, tenant: str, text: str) -> Caller:
         """The user of an access token. Raises Unauthenticated."""
-        return await self._by_text(tenant, "access", text)
+        return await self.caller(tenant, self._read_signed(tenant, "access", text)[0])
 
     async def by_cookie(self, tenant: str, text: str) -> Caller:
         """The user of a session cookie. Raises Unauthenticated."""
-        return await self._by_text(tenant, "cookie", text)
+        return await self.caller(tenant, self._read_signed(tenant, "cookie", text)[0])
 
     async def caller(self, tenant: str, session_id: str) -> Caller:
         """The user of a session. Raises Unauthenticated unless it is valid."""
@@ -157,10 +157,7 @@ class Sessions:
             Unauthenticated: the token or its session is not valid.
             TokenReused: the token was used before; this ends the session.
         """
-        parts = self._signed.read("refresh", text)
-        if parts is None or parts[0] != tenant:
-            raise Unauthenticated(_INVALID)
-        _, session_id, number = parts
+        session_id, number = self._read_signed(tenant, "refresh", text)
         while True:
             document = (await self._backend.get(tenant, SESSIONS, session_id)).document
             if document is None:
@@ -195,11 +192,12 @@ class Sessions:
             if not was_unstored:
                 raise
 
-    async def _by_text(self, tenant: str, purpose: str, text: str) -> Caller:
+    def _read_signed(self, tenant: str, purpose: str, text: str) -> tuple[Any, ...]:
+        """The id of a session, and what else its text says. Raises Unauthenticated."""
         parts = self._signed.read(purpose, text)
         if parts is None or parts[0] != tenant:
             raise Unauthenticated(_INVALID)
-        return await self.caller(tenant, parts[1])
+        return parts[1:]
 
     async def _user(self, tenant: str, session: Session) -> tuple[StoredUser, tuple[int, str]]:
         """The user of a valid session, and the revision and epoch of the workspace that came with it."""

@@ -160,9 +160,9 @@ class Tokens:
     async def current(self, tenant: str, id: str) -> Caller:  # noqa: A002 -- the wire's word
         """The caller of a token by its id. Raises Unauthenticated unless it is active."""
         document = (await self._backend.get(tenant, TOKENS, id)).document
-        if document is None or read_token(document).state(self._now()) != "active":
+        if document is None or (token := read_token(document)).state(self._now()) != "active":
             raise Unauthenticated(_INVALID)
-        return _caller(read_token(document), document.revision)
+        return _caller(token, document.revision)
 
     async def name_of(self, tenant: str, id: str) -> str | None:  # noqa: A002 -- the wire's word
         """The name of a token, ended ones too; None if there is no such token."""
