@@ -162,7 +162,7 @@ class References:
 
 
 def _read(node: Node, expected: str, read: Callable[[str], T]) -> T:
-    """What a text is or refers to. Raises Wrong."""
+    """The value that a text states or refers to. Raises Wrong."""
     if not isinstance(node, Scalar) or node.null:
         raise Wrong.at(node.place, f"expected {expected}")
     try:
