@@ -165,3 +165,22 @@ def test_signatures_that_do_not_match_are_a_warning_in_the_user_s_language(apart
     attempt = shown(admin, f"/sync/attempts/{box.entry(refusal['request_id'])['id']}")
     assert "<dd>Ungültig</dd>" in attempt
     assert "Die Signatur wurde nicht mit diesem Schlüssel" in attempt
+
+
+def test_attempts_with_one_nonce_have_pages(apart: tuple[Box, httpx.Client]) -> None:
+    """Each page that "Older" leads to shows others of them, until all were shown."""
+    box, client = apart
+    nonce = "n" * 20
+    for version in range(1, 22):
+        box.push("branding", BRANDING, nonce=nonce, envelope={"version": version})
+    page, found = shown(client, f"/sync?id={nonce}"), list[str]()
+    while True:
+        rows = re.findall(r'/sync/attempts/([0-9a-f-]{36})"', page.partition('id="attempts"')[2])
+        assert rows
+        assert not set(rows) & set(found)
+        found += dict.fromkeys(rows)
+        older = re.search(r'href="([^"]+)" rel="next"', page)
+        if older is None:
+            break
+        page = shown(client, f"/sync{older[1].replace('&amp;', '&')}")
+    assert len(found) == 21

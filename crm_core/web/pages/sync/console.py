@@ -212,16 +212,12 @@ def _key(context: PageContext, health: Mapping[str, Any], key: Mapping[str, Any]
 async def _entries(context: PageContext, picked: Mapping[str, str]) -> tuple[tuple[LogEntry, ...], str | None]:
     """A page of the log; the id is a request id or a nonce."""
     filters = {name: value for name, value in picked.items() if value and name in FILTERS}
-    cursor = request.args.get("cursor")
-    if not picked["id"]:
-        return await context.services.log.page(context.tenant, filters, limit=_SHOWN, cursor=cursor)
-    for name in ("request_id", "nonce"):
-        found = await context.services.log.page(
-            context.tenant, {**filters, name: picked["id"]}, limit=_SHOWN, cursor=None
-        )
-        if found[0]:
-            break
-    return found
+    log = context.services.log
+    if picked["id"]:
+        by_request = {**filters, "request_id": picked["id"]}
+        found, _ = await log.page(context.tenant, by_request, limit=1, cursor=None)
+        filters = by_request if found else {**filters, "nonce": picked["id"]}
+    return await log.page(context.tenant, filters, limit=_SHOWN, cursor=request.args.get("cursor"))
 
 
 def _attempt(context: PageContext, entry: LogEntry) -> AttemptRow:
