@@ -55,8 +55,8 @@ def command(
 
     Exits 1 unless all are ok or disabled, and 4 if one did not answer. --json prints a line for each.
     """
-    if every and (tenants or tenant):
-        raise click.UsageError("add either tenants or --all")
+    if [every, bool(tenants), tenant is not None].count(True) > 1:
+        raise click.UsageError("add either tenants, --tenant or --all")
     folder = ConfigFolder(config)
     names = sorted(folder.outline.tenants) if every else list(dict.fromkeys(tenants))
     if every and not names:

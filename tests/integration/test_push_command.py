@@ -134,6 +134,7 @@ def test_health_of_tenants(crm: Box) -> None:
     both = crm.crm("health", TENANT, "unknown", "--json", code=1).splitlines()
     assert [json.loads(line)["status"] for line in both] == ["ok", "failed"]
     crm.crm("health", TENANT, "--all", code=2)
+    crm.crm("health", TENANT, "--tenant", "contoso", code=2)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}/i/eu1/t/{TENANT}"
