@@ -16,6 +16,8 @@ from crm_core.web.request import Request
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
+PRIVATE: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
+"""The header fields of an answer for one caller, who may store it and has to check that it is current."""
 encoded: Final = msgspec.json.Encoder().encode
 """A value as JSON bytes."""
 

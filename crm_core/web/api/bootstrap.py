@@ -12,13 +12,12 @@ from cachetools import LRUCache
 from crm_core.model.caller import Caller
 from crm_core.plugin.payload import PayloadType
 from crm_core.services import Services
-from crm_core.web.answers import Answer, encoded, etag_of, tagged
+from crm_core.web.answers import PRIVATE, Answer, encoded, etag_of, tagged
 from crm_core.web.operations import BASE, Operation, Reply, Route
 from crm_core.web.request import Request
 from crm_core.workspace import Workspace, keys_of
 
 _MAX_BODIES: Final = 1024
-_PRIVATE: Final = {"Vary": "Authorization, Cookie", "Cache-Control": "private, no-cache"}
 _PUBLIC: Final = {"Cache-Control": "no-cache"}
 
 
@@ -56,7 +55,7 @@ def routes(services: Services) -> list[Route]:
     async def bootstrap(request: Request) -> Answer:
         caller, workspace = request.caller, await services.views.of(request.tenant)
         make = partial(bootstrap_of, services.settings.instance, workspace, caller, types)
-        return tagged(request, *bodies.get(workspace, caller.actor, caller.revision, make), _PRIVATE)
+        return tagged(request, *bodies.get(workspace, caller.actor, caller.revision, make), PRIVATE)
 
     async def public(request: Request) -> Answer:
         workspace = await services.views.of(request.tenant)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from crm_core.records import export
@@ -13,7 +12,7 @@ from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, Wri
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import Shape, etag
 from crm_core.services import Services
-from crm_core.web.answers import CSV, JSON, NDJSON, Answer, answer, empty, streamed, tagged
+from crm_core.web.answers import CSV, JSON, NDJSON, PRIVATE, Answer, answer, empty, streamed, tagged
 from crm_core.web.api import records_life as life
 from crm_core.web.api import records_schemas as schemas
 from crm_core.web.api.records_types import documented_types
@@ -21,8 +20,6 @@ from crm_core.web.operations import Route, base_of
 from crm_core.web.problems import problem
 from crm_core.web.reading import accepted, flag, read_json, read_json_and_bytes, read_values, whole_number
 from crm_core.web.request import Request
-
-_CACHING: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
 
 
 def routes(services: Services) -> list[Route]:
@@ -69,7 +66,7 @@ class _Handlers:
 
     async def detail(self, request: Request) -> Answer:
         document = await self._records.reads.detail(self._access(request), request.path_parameters["id"])
-        return tagged(request, document.body, etag(document.revision, document.body), _CACHING)
+        return tagged(request, document.body, etag(document.revision, document.body), PRIVATE)
 
     async def create(self, request: Request) -> Answer:
         access = self._access(request)

@@ -12,7 +12,7 @@ from crm_core.errors import InvalidParameter
 from crm_core.plugin.query import PageQuery
 from crm_core.plugin.storage import IndexValue
 from crm_core.services import Services
-from crm_core.web.answers import Answer, answer, encoded, tagged
+from crm_core.web.answers import PRIVATE, Answer, answer, encoded, tagged
 from crm_core.web.api import users_schemas as schemas
 from crm_core.web.operations import Route
 from crm_core.web.reading import flag, read_json, whole_number
@@ -20,7 +20,6 @@ from crm_core.web.request import Request
 from crm_core.workspace.cursors import Cursors
 
 _TAG: Final = re.compile(r'"([1-9][0-9]{0,14})"')
-_CACHING: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
 
 
 def routes(services: Services) -> list[Route]:
@@ -38,7 +37,7 @@ def routes(services: Services) -> list[Route]:
 
     async def detail(request: Request) -> Answer:
         user = await services.users.get(request.tenant, request.path_parameters["id"])
-        return tagged(request, encoded(user.to_wire()), _etag(user), _CACHING)
+        return tagged(request, encoded(user.to_wire()), _etag(user), PRIVATE)
 
     async def create(request: Request) -> Answer:
         user = await services.users.create(request.tenant, await read_json(request), request.caller)
