@@ -34,13 +34,12 @@ from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.doubles import double_notice, double_of, same_value_notice
 from crm_core.web.pages.records.form_errors import not_chosen_of, patch_of
 from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
-from crm_core.web.pages.records.forms import RecordForm, Values
-from crm_core.web.pages.records.merging import Merge
+from crm_core.web.pages.records.forms import RecordForm
+from crm_core.web.pages.records.merging import SentForm
 from crm_core.web.pages.records.picking import Picks, own_values, resolved, with_shown
 from crm_core.web.pages.records.queries import access_of, document_of, full_text, record_type_of
 from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.timeline_entries import kind_of, moment_of
-from crm_core.web.pages.records.typed_values import entries_of
 from crm_core.web.pages.unavailable import input_stays
 
 if TYPE_CHECKING:
@@ -159,49 +158,6 @@ async def edited(context: PageContext, module: str, id: str) -> Response:  # noq
         return await edited(context, module, id)
     except _KEEPING as error:
         return await _page(context, form, error=error, picks=picks)
-
-
-class SentForm(msgspec.Struct, frozen=True, kw_only=True):
-    """A record's form as it was sent. ``base``: what its page was made of; ``was``: what an open conflict started from.
-
-    ``picks``: ``mine`` or ``theirs`` by field; ``open``: fields of the conflict without a choice. The names of the
-    form's own fields contain a colon, as no member's does.
-    """
-
-    mine: Values
-    base: Values
-    was: Values
-    picks: Mapping[str, str]
-    open: tuple[str, ...]
-    revision: str
-
-    @classmethod
-    def of(cls, stored: RecordForm, form: MultiDict[str, str]) -> SentForm:
-        """The form as it was sent; a field for which theirs was picked has theirs."""
-        mine, base = stored.sent(form).values, stored.known(entries_of(form.get("form:base", "")))
-        picks = {name: form.get(f"form:pick:{name}", "") for name in mine}
-        mine |= {name: base[name] for name, picked in picks.items() if picked == "theirs"}
-        wanted = form.get("form:decide", "").split()
-        return cls(
-            mine=mine,
-            base=base,
-            was=stored.known(entries_of(form.get("form:was", ""))) if wanted else base,
-            picks=picks,
-            open=tuple(name for name in wanted if not picks.get(name)),
-            revision=form.get("revision", ""),
-        )
-
-    def needs_choice(self, stored: RecordForm) -> bool:
-        """Whether the user has to choose something before anything is saved."""
-        return bool(self.open) or self._is_outdated(stored)
-
-    def merge(self, stored: RecordForm) -> Merge:
-        """Both versions and what they started from."""
-        base = self.base if self._is_outdated(stored) else self.was
-        return Merge(base=base, mine=self.mine, theirs=stored.values, picks=self.picks)
-
-    def _is_outdated(self, stored: RecordForm) -> bool:
-        return self.revision != str(stored.record["revision"]) and stored.values != self.base
 
 
 async def _saved(context: PageContext, form: RecordForm, picks: Picks, document: Document) -> Response:

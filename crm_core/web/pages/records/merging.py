@@ -1,13 +1,17 @@
-"""Two people who changed one record: which fields differ, who changed which, and what is saved."""
+"""Two people who changed one record: what a form was sent with, which fields differ, and what is saved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from crm_core.web.pages.records.forms import Values
+from crm_core.web.pages.records.forms import RecordForm, Values
+from crm_core.web.pages.records.typed_values import entries_of
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
 
 Side = Literal["both", "mine", "theirs"]
 
@@ -51,3 +55,46 @@ class Merge(msgspec.Struct, frozen=True, kw_only=True):
                 side: Side = "mine" if theirs == was else "theirs" if mine == was else "both"
                 picked = self.picks.get(name, "")
                 yield Difference(name=name, side=side, mine=mine, theirs=theirs, was=was, picked=picked)
+
+
+class SentForm(msgspec.Struct, frozen=True, kw_only=True):
+    """A record's form as it was sent. ``base``: what its page was made of; ``was``: what an open conflict started from.
+
+    ``picks``: ``mine`` or ``theirs`` by field; ``open``: fields of the conflict without a choice. The names of the
+    form's own fields contain a colon, as no member's does.
+    """
+
+    mine: Values
+    base: Values
+    was: Values
+    picks: Mapping[str, str]
+    open: tuple[str, ...]
+    revision: str
+
+    @classmethod
+    def of(cls, stored: RecordForm, form: MultiDict[str, str]) -> SentForm:
+        """The form as it was sent; a field for which theirs was picked has theirs."""
+        mine, base = stored.sent(form).values, stored.known(entries_of(form.get("form:base", "")))
+        picks = {name: form.get(f"form:pick:{name}", "") for name in mine}
+        mine |= {name: base[name] for name, picked in picks.items() if picked == "theirs"}
+        wanted = form.get("form:decide", "").split()
+        return cls(
+            mine=mine,
+            base=base,
+            was=stored.known(entries_of(form.get("form:was", ""))) if wanted else base,
+            picks=picks,
+            open=tuple(name for name in wanted if not picks.get(name)),
+            revision=form.get("revision", ""),
+        )
+
+    def needs_choice(self, stored: RecordForm) -> bool:
+        """Whether the user has to choose something before anything is saved."""
+        return bool(self.open) or self._is_outdated(stored)
+
+    def merge(self, stored: RecordForm) -> Merge:
+        """Both versions and what they started from."""
+        base = self.base if self._is_outdated(stored) else self.was
+        return Merge(base=base, mine=self.mine, theirs=stored.values, picks=self.picks)
+
+    def _is_outdated(self, stored: RecordForm) -> bool:
+        return self.revision != str(stored.record["revision"]) and stored.values != self.base
