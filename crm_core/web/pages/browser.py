@@ -22,6 +22,7 @@ _MOST_PARTS: Final = 1000  # of a form with files
 _LONG: Final = 64 * 1024  # a form from which on a thread reads it
 
 Form = MultiDict[str, str]
+"""The fields of a sent form, or the parameters of an address."""
 Files = MultiDict[str, FileStorage]
 
 

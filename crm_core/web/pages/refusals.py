@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError, StorageUnavailable
 from crm_core.language import gettext, gettext_noop
+from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.parts import PageLink
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
+from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.tenant_context import TenantContext
 from crm_core.web.pages.unavailable import unavailable
 from crm_core.web.pages.unsaved import UnsavedInput
 from crm_core.workspace import Workspace
-
-if TYPE_CHECKING:
-    from crm_core.web.pages.anonymous_context import AnonymousContext
-    from crm_core.web.pages.page_context import PageContext
-    from crm_core.web.pages.tenant_context import TenantContext
 
 
 class RefusalView(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -15,7 +15,7 @@ from crm_core.model.text_types import plain_integer
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.bulk import MOST_CHOSEN, BulkTally, Selected
-from crm_core.web.pages.browser import Response, request
+from crm_core.web.pages.browser import Form, Response, request
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
@@ -29,9 +29,6 @@ from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.picking import Picks, resolved, with_shown
 from crm_core.web.pages.records.queries import access_of, counted, list_parameters, record_type_of
 from crm_core.web.pages.records.views import address_of, in_query
-
-if TYPE_CHECKING:
-    from werkzeug.datastructures import MultiDict
 
 _ASKED: Final = 20
 """Records that are archived on the first click, and that a confirmation can undo."""
@@ -55,7 +52,7 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
     came_from: str
 
     @classmethod
-    async def sent(cls, context: PageContext, module: str, form: MultiDict[str, str]) -> Bulk:
+    async def sent(cls, context: PageContext, module: str, form: Form) -> Bulk:
         """The selection of a form. Raises NotFound, AccessError, InvalidParameter."""
         record_type, access = record_type_of(context, module), access_of(context, module)
         query = form.get("query", "")[:8192]
@@ -176,16 +173,14 @@ def _revisioned(text: str) -> tuple[str, int]:
     return id_, plain_integer(revision, least=0, most=2**53) or 0
 
 
-def _member(bulk: Bulk, form: MultiDict[str, str]) -> Member:
+def _member(bulk: Bulk, form: Form) -> Member:
     found = next((one for one in settable(bulk.type) if one.name == form.get("act")), None)
     if found is None:
         raise NotFound(gettext("This field cannot be set here."))
     return found
 
 
-async def _asked(
-    bulk: Bulk, member: Member, form: MultiDict[str, str], picks: Picks | None = None, problem: str = ""
-) -> Response:
+async def _asked(bulk: Bulk, member: Member, form: Form, picks: Picks | None = None, problem: str = "") -> Response:
     """The page with the fields of an act."""
     context, label = bulk.context, within_sentence(member)
     if not bulk.total:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup, escape
 
 from crm_core.language import gettext, gettext_noop, ngettext
 from crm_core.plugin.member import Kind, Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.labels import choice_labels, member_label
 from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.typed_values import OF_ANOTHER_FORM, free_text
-
-if TYPE_CHECKING:
-    from crm_core.web.pages.layout.formats import Formats
-    from crm_core.web.pages.page_context import PageContext
 
 
 class Cell(NamedTuple):

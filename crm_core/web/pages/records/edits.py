@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -26,7 +26,7 @@ from crm_core.plugin.storage import Document
 from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, idempotent_request
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
-from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.browser import Form, Response, current_request, request
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -41,9 +41,6 @@ from crm_core.web.pages.records.queries import access_of, document_of, full_text
 from crm_core.web.pages.records.related import next_task
 from crm_core.web.pages.records.timeline_entries import kind_of, moment_of
 from crm_core.web.pages.unavailable import input_stays
-
-if TYPE_CHECKING:
-    from werkzeug.datastructures import MultiDict
 
 _ANYWAY: Final = "form:anyway"
 _ONCE: Final = "form:once"
@@ -119,7 +116,7 @@ async def created(context: PageContext, module: str) -> Response:
     return redirect(context, following, text, follow=follow)
 
 
-def _once(context: PageContext, sent: MultiDict[str, str]) -> IdempotentRequest | None:
+def _once(context: PageContext, sent: Form) -> IdempotentRequest | None:
     """What recognises a form that is sent again unchanged, by Enter pressed twice or after an answer was lost."""
     if not sent.get(_ONCE):
         return None

@@ -6,17 +6,15 @@ The fields of a row are named ``lines.0.price``; a hidden field ``lines`` has th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
 from crm_core.model.fields import bare, struct_fields
 from crm_core.plugin.member import Member
+from crm_core.web.pages.browser import Form
 from crm_core.web.pages.layout.formats import Formats, RegionalFormat
 from crm_core.web.pages.records.typed_values import TypedValue, as_text, plain_lines, read
-
-if TYPE_CHECKING:
-    from werkzeug.datastructures import MultiDict
 
 ADD: Final = "form:add"
 REMOVE: Final = "form:remove"
@@ -64,7 +62,7 @@ def most_of(member: Member, stored: Sized | None) -> int:
     return max(member.max_length or _MOST, len(stored or ()))
 
 
-def sent_rows(member: Member, form: MultiDict[str, str], regional: RegionalFormat, most: int) -> SentRows:
+def sent_rows(member: Member, form: Form, regional: RegionalFormat, most: int) -> SentRows:
     """The rows of a sent form, with one more blank row or without one if a button for that was pressed.
 
     Of too many rows those up to the first excess one are left, so that the form is refused and its page stays small.
@@ -120,6 +118,6 @@ def read_rows(
     return found, readings
 
 
-def sent_text(form: MultiDict[str, str], name: str) -> str:
+def sent_text(form: Form, name: str) -> str:
     """The text of a field; the answer to a question about it replaces it."""
     return plain_lines(form.get(f"form:reading:{name}", form.get(name, "")))

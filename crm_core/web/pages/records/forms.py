@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -12,6 +12,7 @@ from crm_core.errors import Finding, InvalidRecord
 from crm_core.language import gettext, localized, ngettext
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.browser import Form
 from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.labels import member_label
 from crm_core.web.pages.layout.parts import Option
@@ -40,9 +41,6 @@ from crm_core.web.pages.records.typed_values import (
     sent_entries,
     separate_texts,
 )
-
-if TYPE_CHECKING:
-    from werkzeug.datastructures import MultiDict
 
 Values = dict[str, str]
 """The texts of a form by the name of the field: ``email``, ``address.city``. Lists are one text, rows, entries JSON."""
@@ -82,7 +80,7 @@ class RecordForm(msgspec.Struct, frozen=True, kw_only=True):
         values = values_of(record_type, record, formats)
         return cls(type=record_type, formats=formats, record=record, values=values)
 
-    def sent(self, form: MultiDict[str, str]) -> RecordForm:
+    def sent(self, form: Form) -> RecordForm:
         """The form as a browser sent it: fields that it lacks are blank, the answer to a question replaces its text."""
         values: Values = {}
         blanks: dict[str, int] = {}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
+from crm_core.web.pages.browser import Form
 from crm_core.web.pages.records.forms import RecordForm, Values
 from crm_core.web.pages.records.typed_values import entries_of
-
-if TYPE_CHECKING:
-    from werkzeug.datastructures import MultiDict
 
 Side = Literal["both", "mine", "theirs"]
 
@@ -72,7 +70,7 @@ class SentForm(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
 
     @classmethod
-    def of(cls, stored: RecordForm, form: MultiDict[str, str]) -> SentForm:
+    def of(cls, stored: RecordForm, form: Form) -> SentForm:
         """The form as it was sent; a field for which theirs was picked has theirs."""
         mine, base = stored.sent(form).values, stored.known(entries_of(form.get("form:base", "")))
         picks = {name: form.get(f"form:pick:{name}", "") for name in mine}

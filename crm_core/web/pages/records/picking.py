@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -12,15 +12,13 @@ from crm_core.language import gettext
 from crm_core.model.folded_text import folded
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.web.pages.browser import Form
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import HIDDEN, CellRenderer, is_picked
 from crm_core.web.pages.records.form_rows import ADD, REMOVE
 from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.queries import records_of
-
-if TYPE_CHECKING:
-    from werkzeug.datastructures import MultiDict
 
 MOST: Final = 8
 TEXT: Final = ":text"
@@ -56,7 +54,7 @@ class Picks(NamedTuple):
     sent to search, to choose, or to add or remove a row, not to save.
     """
 
-    form: MultiDict[str, str]
+    form: Form
     texts: Mapping[str, str]
     questions: Mapping[str, tuple[Option, ...]]
     searches: bool
@@ -90,7 +88,7 @@ async def matches_of(context: PageContext, member: Member, text: str, most: int 
     return Matches(items, total - len(items))
 
 
-async def resolved(context: PageContext, record_type: RecordType, form: MultiDict[str, str]) -> Picks:
+async def resolved(context: PageContext, record_type: RecordType, form: Form) -> Picks:
     """The form with the value of each picker: what was chosen, nothing where its text was cleared or only typed."""
     resolved = form.copy()
     cells, texts, questions = CellRenderer(context, record_type), dict[str, str](), dict[str, tuple[Option, ...]]()
