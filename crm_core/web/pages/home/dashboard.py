@@ -26,6 +26,14 @@ from crm_core.web.pages.sync.findings import first_sentence
 from crm_core.web.pages.sync.names import section_label
 from crm_core.web.pages.sync.outcomes import refused_last
 
+_SYNC_MARKS: Final = {
+    "ok": Mark("ok", "check", gettext_noop("Ok")),
+    "doubtful": Mark("warn", "alert", gettext_noop("please check")),
+    "degraded": Mark("bad", "alert", gettext_noop("Degraded")),
+    "stale": Mark("warn", "clock", gettext_noop("Stale")),
+    "disabled": Mark("idle", "pause", gettext_noop("Disabled")),
+}
+
 
 class BoardGlance(msgspec.Struct, frozen=True):
     """A board at a glance."""
@@ -132,18 +140,9 @@ async def _last_sync(context: PageContext) -> SyncSummary:
     if last is not None:
         push = gettext("{push} version {version}", push=section_label(last.payload_type), version=last.version)
     return SyncSummary(
-        mark=SYNC_MARKS["doubtful" if status == "ok" and doubtful else status].translated,
+        mark=_SYNC_MARKS["doubtful" if status == "ok" and doubtful else status].translated,
         cause=next(iter(reasons), "") if status in ("degraded", "stale") else "",
         push=push,
         at=None if last is None else context.formats.within(last.at),
         href=f"{context.root}/sync",
     )
-
-
-SYNC_MARKS: Final = {
-    "ok": Mark("ok", "check", gettext_noop("Ok")),
-    "doubtful": Mark("warn", "alert", gettext_noop("please check")),
-    "degraded": Mark("bad", "alert", gettext_noop("Degraded")),
-    "stale": Mark("warn", "clock", gettext_noop("Stale")),
-    "disabled": Mark("idle", "pause", gettext_noop("Disabled")),
-}
