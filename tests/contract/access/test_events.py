@@ -45,8 +45,8 @@ async def stream(live: Instance, credential: str, **headers: str) -> AsyncIterat
 
 
 async def following(events: AsyncIterator[Event]) -> Event:
-    """The next event, which comes within a second."""
-    async with asyncio.timeout(1):
+    """The next event, which comes before the first heartbeat."""
+    async with asyncio.timeout(10):
         return await anext(events)
 
 
@@ -130,7 +130,7 @@ async def test_head_describes_the_stream_and_begins_none(live: Instance) -> None
 
 
 async def test_logout_ends_the_stream_immediately(live: Instance) -> None:
-    """The stream of a sign-in is over within a second of its logout."""
+    """The stream of a sign-in is over with its logout."""
     token = await live.user("agent")
     async with stream(live, token) as events, live.client(token) as client:
         await client.post("auth/logout")

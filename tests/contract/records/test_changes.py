@@ -10,6 +10,13 @@ from crm_core.access import feeds as feeds_module
 from served import ALL, Instance, problem
 
 
+async def waits(live: Instance) -> None:
+    """Return once a request waits for a change."""
+    async with asyncio.timeout(10):
+        while live.services.feeds.open_streams != 1:  # noqa: ASYNC110 -- the server sends no signal
+            await asyncio.sleep(0.01)
+
+
 async def following(client: httpx.AsyncClient, **parameters: Any) -> dict[str, Any]:
     """A page of the feed."""
     answer = await client.get("changes", params=parameters)
@@ -74,7 +81,7 @@ async def test_a_request_waits_for_the_first_change(live: Instance, api: httpx.A
     """It is answered by a change of its types, not by others; without one, when its time is over."""
     start = (await following(api))["next"]
     waiting = asyncio.create_task(following(api, after=start, types="customers", wait=20))
-    await asyncio.sleep(0.2)
+    await waits(live)
     await api.post("tasks", json={"name": "Call"})
     await asyncio.sleep(0.4)
     assert not waiting.done()
@@ -84,7 +91,7 @@ async def test_a_request_waits_for_the_first_change(live: Instance, api: httpx.A
     page = await following(api, after=page["next"], wait=1)
     assert (page["items"], page["more"]) == ([], False)
     waiting = asyncio.create_task(following(api, wait=20))
-    await asyncio.sleep(0.2)
+    await waits(live)
     await api.post("tasks", json={"name": "Write"})
     assert [item["type"] for item in (await asyncio.wait_for(waiting, 10))["items"]] == ["tasks"]
 
@@ -94,12 +101,12 @@ async def test_rights_that_end_while_a_request_waits(live: Instance) -> None:
     token = await live.token("customers:read")
     async with live.client(token) as client:
         waiting = asyncio.create_task(client.get("changes?types=customers&wait=20", timeout=25))
-        await asyncio.sleep(0.3)
+        await waits(live)
         await live.push("features", {"plan": {"code": "p", "name": "P", "features": ["tasks.*"]}})
         problem(await asyncio.wait_for(waiting, 10), 403, "module_unavailable")
         await live.push("features", {"plan": ALL})
         waiting = asyncio.create_task(client.get("changes?types=customers&wait=20", timeout=25))
-        await asyncio.sleep(0.3)
+        await waits(live)
         stored = await live.services.tokens.caller("northwind", token)
         await live.services.tokens.revoke("northwind", stored.id, by=None)
         problem(await asyncio.wait_for(waiting, 10), 401, "unauthenticated")
@@ -112,7 +119,7 @@ async def test_a_waiting_request_counts_as_a_stream(
     monkeypatch.setattr(feeds_module, "MAX_STREAMS_OF_CALLER", 1)
     start = (await following(api))["next"]
     waiting = asyncio.create_task(following(api, after=start, wait=20))
-    await asyncio.sleep(0.3)
+    await waits(live)
     refusal = problem(await api.get("changes", params={"after": start, "wait": 5}), 429, "too_many_streams")
     assert "waiting" in refusal["detail"]
     await api.post("customers", json={"name": "Ada"})
@@ -124,7 +131,7 @@ async def test_a_waiting_request_counts_as_a_stream(
 async def test_a_stop_answers_waiting_requests(live: Instance, api: httpx.AsyncClient) -> None:
     """When the server drains, a waiting request is answered with the page as it is."""
     waiting = asyncio.create_task(following(api, wait=20))
-    await asyncio.sleep(0.3)
+    await waits(live)
     live.services.stop.set()
     assert (await asyncio.wait_for(waiting, 10))["items"] == []
 
