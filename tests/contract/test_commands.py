@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import click
 import pytest
 import yaml
 
-from contract.box import BRANDING, SECRET_KEY
+from contract.box import BRANDING, SECRET_KEY, until
 from contract.conftest import Boxes
 from crm_core.cli.main import COMMANDS
 from crm_core.cli.main import crm as program
@@ -151,21 +150,29 @@ def test_sigterm_finishes_what_is_in_flight(boxes: Boxes) -> None:
     box = boxes()
     assert box.process is not None
     body = box.body("branding", BRANDING)
-    fields = {"Host": "crm", "Content-Length": str(len(body)), **box.sign("branding", body)}
+    fields = {"Host": "crm", "Expect": "100-continue", "Content-Length": str(len(body)), **box.sign("branding", body)}
     head = "\r\n".join(
         [f"POST {box.base()}/sync/branding HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
     )
     with socket.create_connection(("127.0.0.1", box.port), 20) as connection:
         connection.sendall(head.encode() + body[:-1])
-        time.sleep(0.2)  # the server has read what came
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")  # the server has read what came
         box.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)  # and has begun to drain
+        until(lambda: not _accepts(box.port), box.log_text)  # and has begun to drain
         connection.sendall(body[-1:])
         received = b"".join(iter(lambda: connection.recv(65536), b""))
     assert received.startswith(b"HTTP/1.1 200 ")
     assert box.process.wait(20) == 0
     box.process = None
     assert "Traceback" not in box.log_text()
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 20).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_serve_prints_one_line_with_its_address(boxes: Boxes) -> None:

@@ -137,7 +137,9 @@ async def test_attempts_since_the_summary_are_in_the_next_one() -> None:
     store = await open_store(disk, digest=digest)
     await store.view("north", None)
     store.note("north", entry(2, signature_result="invalid", error_code="signature_invalid"))
-    await asyncio.sleep(0.6)  # until it is written
+    async with asyncio.timeout(20):
+        while store.open_tenants._flusher is not None:  # noqa: ASYNC110 -- until it is written
+            await asyncio.sleep(0.01)
     after = await open_store(disk.power_cut("all"), digest=digest)
     assert [each.id for each in (await after.summary("north")).unverified] == [entry(2).id]
     await after.close()
