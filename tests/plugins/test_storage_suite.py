@@ -80,7 +80,7 @@ class DirtyReads(SQLiteBackend):  # type: ignore[misc]
         async with self.__dict__.setdefault("lock", asyncio.Lock()):
             done: Outcome = await self._run(tenant, begin)
             if isinstance(done, Committed):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(1)  # a kill comes in between
                 await self._run(tenant, end)
         self._tenants[tenant].committed.set()
         return done
