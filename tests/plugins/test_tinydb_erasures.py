@@ -72,7 +72,7 @@ def everything(disk: FakeDisk, folder: Path) -> bytes:
 
 async def cleaned(disk: FakeDisk, folder: Path = NORTH) -> None:
     """Wait until no file says what the record said, and the mark is gone."""
-    for _ in range(300):
+    for _ in range(1000):
         if b"own-a" not in everything(disk, folder) and MARK not in disk.names(folder):
             return
         await asyncio.sleep(0.02)
@@ -140,7 +140,7 @@ async def test_an_erase_that_was_refused(store: TinyDBBackend, disk: GatedDisk) 
     refused = Unit(now=NOW, expect=(DocumentAt("notes", "absent", 3),), deletes=ERASED.deletes, changes=ERASED.changes)
     assert isinstance(await store.commit("north", refused), Conflict)
     assert MARK in disk.names(NORTH)
-    for _ in range(100):
+    for _ in range(1000):
         if MARK not in disk.names(NORTH):
             return
         await asyncio.sleep(0.02)

@@ -153,8 +153,9 @@ async def test_a_tenant_closes_after_its_repair(stores: list[TinyDBBackend], mon
     with pytest.raises(StorageFull):
         await store.commit("north", unit(1))
     disk.gate.clear()
-    await asyncio.sleep(0.1)
-    assert disk.exists(NORTH / "probe.new")
+    async with asyncio.timeout(20):
+        while not disk.exists(NORTH / "probe.new"):  # noqa: ASYNC110 -- another thread's file
+            await asyncio.sleep(0.01)
     moving = asyncio.create_task(store.rename("north", "east"))
     await asyncio.sleep(0.1)
     assert not moving.done()
