@@ -147,9 +147,11 @@ async def test_a_read_is_of_one_moment(store: PostgreSQLBackend, postgresql: Ser
     key = f"{store._context.instance}/north"
     async with await psycopg.AsyncConnection.connect(postgresql.migrated) as db:
         call = "crm.read(%s, '{}', '{}', '{}', '{}', '{-1}')"
-        query = f"SELECT r FROM (SELECT pg_sleep(0.5) OFFSET 0) later, LATERAL {call} r"
+        query = f"SELECT r FROM (SELECT pg_sleep(1) OFFSET 0) later, LATERAL {call} r"
         reading = asyncio.create_task(db.execute(query, (key,)))
-        await asyncio.sleep(0.2)
+        running = f"SELECT FROM pg_stat_activity WHERE pid = {db.info.backend_pid} AND wait_event = 'PgSleep'"
+        while not (reading.done() or await store._on.database.rows(running)):  # noqa: ASYNC110 -- the server sends no signal
+            await asyncio.sleep(0.01)
         await store.commit("north", Unit(now=1, puts=(Put("sections", "branding", b"{}"),), revises=True))
         ((text,),) = await (await reading).fetchall()
         _, revision, *_, sections = msgspec.json.decode(text)

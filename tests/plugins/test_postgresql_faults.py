@@ -155,7 +155,7 @@ async def test_a_call_that_is_cancelled_loses_no_connection(store: PostgreSQLBac
     database, running = store._on.database, "SELECT FROM pg_stat_activity WHERE query = %s AND state = 'active'"
     with psycopg.connect(postgresql.admin, autocommit=True) as db:
         for number in range(3):  # one more than the pool has
-            query = f"SELECT pg_sleep(2) AS cancelled{number}"
+            query = f"SELECT pg_sleep(20) AS cancelled{number}"
             call = asyncio.create_task(database.rows(query))
             while not db.execute(running, (query,)).fetchall():  # noqa: ASYNC110 -- the server sends no signal
                 await asyncio.sleep(0.01)

@@ -125,8 +125,8 @@ async def test_a_call_that_outlives_the_pool_closes_its_connection(
     database: Database, admin: psycopg.Connection
 ) -> None:
     """A connection that comes back after the end is not used for a next call."""
-    call = asyncio.create_task(database.rows(f"{PID}, pg_sleep(1)"))
-    running = "SELECT FROM pg_stat_activity WHERE query LIKE '%%, pg_sleep(1)' AND state = 'active' AND pid <> %s"
+    call = asyncio.create_task(database.rows(f"{PID}, pg_sleep(2)"))
+    running = "SELECT FROM pg_stat_activity WHERE query LIKE '%%, pg_sleep(2)' AND state = 'active' AND pid <> %s"
     while not admin.execute(running, (admin.info.backend_pid,)).fetchall():  # noqa: ASYNC110 -- no signal
         await asyncio.sleep(0.01)
     await database.close()
