@@ -127,5 +127,5 @@ PUSH_SENTENCES: Final = (
     gettext_noop("{section}, member {member}"),
     gettext_noop("{name} is not a JSON number."),
     gettext_noop("{names} changed, so the stored secret is not used. Send it again."),
-    gettext_noop("{name} must be a number in plain digits, without sign or leading zero."),
+    gettext_noop("{name} must be a number of at most {most} plain digits, without sign or leading zero."),
 )

@@ -155,7 +155,7 @@ def each(value: Any, expected: type[T]) -> list[T]:
 
 
 def findings(value: Any) -> list[Finding]:
-    """Findings whose members are what the wire promises; no more than the first ``MOST_ITEMS`` that refuse."""
+    """Findings with the members that the wire promises: ``MOST_ITEMS`` that refuse and one more, which means more."""
     found: list[Finding] = []
     warnings = 0
     for finding in value:
@@ -163,7 +163,7 @@ def findings(value: Any) -> list[Finding]:
         warnings += finding.warning
         if warnings > MOST_ITEMS:
             raise ValueError(f"more than {MOST_ITEMS} warnings")
-        if len(found) - warnings == MOST_ITEMS:
+        if len(found) - warnings > MOST_ITEMS:
             break
     return found
 

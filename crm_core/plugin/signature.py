@@ -98,10 +98,12 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_timestamp(text: str, header: str) -> int:
-    """Unix seconds from ASCII digits without sign or leading zero. Raises SignatureMalformed."""
+    """Unix seconds from ASCII digits, at most 15, without sign or leading zero. Raises SignatureMalformed."""
     plain = text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
     if not plain or len(text) > NATIVE_CLOCK_DIGITS:
-        raise SignatureMalformed(f"{header} must be a number in plain digits, without sign or leading zero.")
+        raise SignatureMalformed(
+            f"{header} must be a number of at most {NATIVE_CLOCK_DIGITS} plain digits, without sign or leading zero."
+        )
     return int(text)
 
 

@@ -127,6 +127,9 @@ def test_many_names_get_a_bounded_answer(box: Box) -> None:
     refusal = problem(box.push("features", {"plan": plan}, envelope={"version": version}), 422, "module_unsupported")
     assert len(refusal["errors"]) == 1001
     assert refusal["errors"][-1]["code"] == "more_errors"
+    keys = {"overrides": {f"deals.key{at}": True for at in range(1_500)}}
+    refusal = problem(box.push("features", keys, envelope={"version": version}), 422, "invalid_payload")
+    assert [each["code"] for each in refusal["errors"]] == ["unknown_key"] * 1000 + ["more_errors"]
 
 
 def test_the_version_comes_before_the_schema(box: Box) -> None:

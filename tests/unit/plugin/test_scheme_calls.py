@@ -138,7 +138,7 @@ def test_a_timestamp_is_plain_digits(text: str, number: int) -> None:
     """Zero and the longest number are read; a sign, a leading zero, other digits and a longer number are not."""
     assert read_timestamp(text, "X-Stamp") == number
     for wrong in ("", "00", "01", "+1", "-1", "1.0", " 1", "\u0661", "9" * 16):
-        with pytest.raises(SignatureMalformed, match="X-Stamp must be a number in plain digits"):
+        with pytest.raises(SignatureMalformed, match="X-Stamp must be a number of at most 15 plain digits"):
             read_timestamp(wrong, "X-Stamp")
 
 
