@@ -56,7 +56,8 @@ def items_of(data: Any) -> list[Any]:
         ]
         items = data.get("items")
         if not isinstance(items, list):
-            findings.append(Finding("/items", "missing_member", "Add `items`, a list of records."))
+            slip = "missing_member" if items is None else "wrong_type"
+            findings.append(Finding("/items", slip, "Send `items`, a list of records."))
         elif len(items) > MAX_ITEMS:
             findings.append(Finding("/items", "invalid_value", f"A batch may have up to {MAX_ITEMS} items. Split it."))
     if findings:

@@ -74,7 +74,8 @@ def known_parameters(shape: Shape) -> frozenset[str]:
 
 def read_selection(shape: Shape, tenant: str, parameters: Parameters) -> Selection:
     """The selection of known parameters. Raises InvalidParameter."""
-    sort = _one(parameters, "sort") or "created_at"
+    sort = _one(parameters, "sort")
+    sort = "created_at" if sort is None else sort
     since = _one(parameters, "updated_since")
     bounds = [] if since is None else [Bound(shape.order_index("updated_at"), "gte", _moment("updated_since", since))]
     filters: list[tuple[str, tuple[IndexValue, ...]]] = []

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from crm_core.access.streams import Stream
-from crm_core.errors import CrmError, MalformedPath, MisdirectedInstance, NotFound, UnknownTenant
+from crm_core.errors import CrmError, MalformedPath, MethodNotAllowed, MisdirectedInstance, NotFound, UnknownTenant
 from crm_core.server.paths import refused
 from crm_core.services import Services
 from crm_core.web.answers import Answer, Later, for_head
@@ -26,7 +26,7 @@ from crm_core.web.routing import Router
 from crm_core.web.slips import SLIP, nothing_here
 from crm_core.workspace import require_scope
 
-_API: Final = re.compile(r"/i/[^/]*/t/[^/]*/api(?:/|$)|/i/[^/]*/(?:openapi\.json|docs(?:\.css|/[^/]*)?)$")
+_API: Final = re.compile(r"/i/([^/]*)/(?:t/[^/]*/api(?:/|$)|(?:openapi\.json|docs(?:\.css|/[^/]*)?)$)")
 _LONGEST_NAME: Final = 64  # of path segments in the log
 _LONGEST_CACHED: Final = 512  # bytes of a query whose parameters are cached
 
@@ -138,7 +138,12 @@ class Dispatcher:
     def _find(self, request: Request) -> tuple[Route, dict[str, str]]:
         try:
             return self._router.find(request.method, request.path)
-        except NotFound:
+        except (NotFound, MethodNotAllowed) as error:
+            addressed = _API.match(request.path)
+            if addressed is not None:
+                require_instance(self._services, addressed[1])  # the other instance may have it
+            if isinstance(error, MethodNotAllowed):
+                raise
             raise NotFound(nothing_here(request.path, request.instance, self._router.has)) from None
 
     async def _require_tenant(self, operation: Operation, request: Request, path: dict[str, str]) -> None:

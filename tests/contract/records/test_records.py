@@ -127,6 +127,7 @@ async def test_bad_input_is_refused_cleanly(
         ("limit=201", "invalid_parameter"),
         ("limit=ten", "invalid_parameter"),
         ("sort=notes", "invalid_parameter"),
+        ("sort=", "invalid_parameter"),
         ("sort=--name", "invalid_parameter"),
         ("status=gone", "invalid_parameter"),
         ("updated_since=yesterday", "invalid_parameter"),

@@ -107,15 +107,21 @@ async def test_an_atomic_batch_is_all_or_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "pointer"),
-    [([], ""), ({}, "/items"), ({"items": {}}, "/items"), ({"items": [], "more": 1}, "/more"),
-     ({"items": [{"name": "A"}] * 501}, "/items")],
-)  # fmt: skip
-async def test_what_is_no_batch_is_refused(world: World, data: Any, pointer: str) -> None:
+    ("data", "pointer", "code"),
+    [
+        ([], "", "wrong_type"),
+        ({}, "/items", "missing_member"),
+        ({"items": None}, "/items", "missing_member"),
+        ({"items": {}}, "/items", "wrong_type"),
+        ({"items": [], "more": 1}, "/more", "unknown_member"),
+        ({"items": [{"name": "A"}] * 501}, "/items", "invalid_value"),
+    ],
+)
+async def test_what_is_no_batch_is_refused(world: World, data: Any, pointer: str, code: str) -> None:
     """Up to 500 items under `items`, and nothing else."""
     with pytest.raises(InvalidRecord) as refused:
         await run(world, data)
-    assert [finding.pointer for finding in refused.value.errors] == [pointer]
+    assert [(finding.pointer, finding.code) for finding in refused.value.errors] == [(pointer, code)]
 
 
 async def test_an_empty_batch_has_no_results(world: World) -> None:
