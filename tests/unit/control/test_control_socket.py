@@ -30,8 +30,10 @@ class Commands:
     def __init__(self) -> None:
         self.ended = asyncio.Event()
         self.go_on = asyncio.Event()
+        self.begun: list[str] = []
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Result:
+        self.begun.append(command)
         match command:
             case "echo":
                 return dict(arguments)
@@ -144,7 +146,7 @@ async def test_a_caller_that_hangs_up_ends_its_stream(tmp_path: Path, served: Ca
 
     async with served(tmp_path, commands.run):
         assert await asyncio.to_thread(two) == [{"n": 0}, {"n": 1}]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await commands.ended.wait()
 
 
@@ -155,7 +157,9 @@ async def test_closing_lets_a_command_finish_and_ends_streams(tmp_path: Path) ->
     await server.start()
     waiting = asyncio.create_task(asyncio.to_thread(call, tmp_path, "wait", {}))
     endless = asyncio.create_task(asyncio.to_thread(lambda: list(stream(tmp_path, "count", {"to": 3}))))
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(20):
+        while sorted(commands.begun) != ["count", "wait"]:  # noqa: ASYNC110 -- two threads ask
+            await asyncio.sleep(0.01)
     closing = asyncio.create_task(server.close())
     await asyncio.sleep(0.05)
     commands.go_on.set()
