@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +88,6 @@ def blocks(name: str, *languages: str) -> list[Block]:
         for found in _BLOCK.finditer(text)
         if found["language"] in languages
     ]
-
-
-def free_port() -> int:
-    """A port of the loopback that no one listens at."""
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        port: int = opened.getsockname()[1]
-        return port
 
 
 def run_page(name: str, folder: Path, port: int, *, before: str = "", after: str = "", **environ: str) -> str:

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from doc_pages import free_port
+from free_ports import free_port
 
 Part = Literal["request", "answer"]
 _CALL = re.compile(rb"\bcrm\.(\w+)\(")

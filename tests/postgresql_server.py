@@ -21,7 +21,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from crm_postgresql.schema import migrations
-from doc_pages import free_port
+from free_ports import free_port
 
 ROLE = "crm_app"
 _UNPRIVILEGED = 65534

@@ -16,7 +16,7 @@ from browser.desk import PASSWORD, Desk, People, new_context
 from browser.office import OFFICE, fill
 from chromium import chromium
 from contract.box import TENANT, Box, roster_key
-from fronts.processes import free_port
+from free_ports import free_port
 
 T = TypeVar("T")
 ALL = {"code": "all", "name": "All", "features": ["customers.*", "deals.*", "tasks.*", "reports.*"]}

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from browser.desk import PASSWORD, Desk, People, new_context
 from contract.box import TENANT, Box
-from fronts.processes import free_port
+from free_ports import free_port
 
 
 def test_an_open_page_catches_up_after_a_restart(tmp_path: Path, browser: Browser, aside: Callable[..., Any]) -> None:

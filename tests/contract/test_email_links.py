@@ -9,7 +9,7 @@ from aiosmtpd.controller import Controller
 
 from contract.box import TENANT, Box, until
 from contract.conftest import Boxes
-from doc_pages import free_port
+from free_ports import free_port
 
 PAGES = f"/i/eu1/t/{TENANT}"
 ADA = "ada@northwind.example"

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,18 +19,11 @@ import yaml
 
 import forked
 from crm_core.client import Target, envelope, fresh_nonce, native_signer, push_to
+from free_ports import free_port
 from plain_http import PLAIN
 
 SECRET_KEY = "tests-" + "k" * 40
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-
-
-def free_port() -> int:
-    """A free port of loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Program:

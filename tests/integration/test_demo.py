@@ -13,13 +13,7 @@ import yaml
 
 from crm_core.demo import __main__ as demo_module
 from crm_core.demo.__main__ import Demo, push_all
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from free_ports import free_port
 
 
 def demo(folder: Path, port: int) -> subprocess.Popen[str]:

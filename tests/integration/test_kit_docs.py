@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from contract.box import TENANT, Box
-from doc_pages import blocks, free_port, run_page
+from doc_pages import blocks, run_page
+from free_ports import free_port
 
 
 @pytest.fixture(scope="module")

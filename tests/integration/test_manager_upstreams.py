@@ -1,22 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from crm_core.manager.limits import Timeouts
+from free_ports import free_port
 from fronts.inside import PATIENCE, managing, problem, read_answer
 from fronts.standin import OK, Seen, StandIn, answering, upstream
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def named(seen: Seen, writer: asyncio.StreamWriter) -> None:

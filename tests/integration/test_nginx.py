@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from free_ports import free_port
 from fronts.inside import PATIENCE, Front, problem, read_chunk
 from fronts.messages import HIDDEN, ONE, REFUSED
-from fronts.processes import Program, free_port, nginx_words
+from fronts.processes import Program, nginx_words
 from fronts.standin import Seen, StandIn, upstream
 
 pytestmark = pytest.mark.system("nginx")

@@ -16,6 +16,7 @@ import yaml
 
 from contract.box import BRANDING, SMTP, TENANT, Box, key_of, roster_key
 from crm_core.client import AsyncClient, Client, Refused, Retries, Target, Unanswered, native_signer
+from free_ports import free_port
 
 QUICK = Retries(attempts=4, first_pause=0.01)
 
@@ -135,9 +136,7 @@ def test_health_of_tenants(crm: Box) -> None:
     assert [json.loads(line)["status"] for line in both] == ["ok", "failed"]
     crm.crm("health", TENANT, "--all", code=2)
     crm.crm("health", TENANT, "--tenant", "contoso", code=2)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/i/eu1/t/{TENANT}"
+    url = f"http://127.0.0.1:{free_port()}/i/eu1/t/{TENANT}"
     *_, gone = crm.crm("health", "--url", url, "--json", code=4).splitlines()
     assert json.loads(gone)["status"] == "unanswered"
 
@@ -247,9 +246,7 @@ async def test_the_async_client_does_the_same(target: Target) -> None:
 
 def test_a_server_that_does_not_answer_is_an_error() -> None:
     """After its attempts the client says what it tried."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    gone = Client(Target(f"http://127.0.0.1:{port}", "eu1", TENANT), SIGNER, retries=QUICK)
+    gone = Client(Target(f"http://127.0.0.1:{free_port()}", "eu1", TENANT), SIGNER, retries=QUICK)
     with gone, pytest.raises(Unanswered, match="no answer"):
         gone.health()
 

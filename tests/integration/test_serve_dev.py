@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from contract.box import Box, problem, until
-from doc_pages import free_port
+from free_ports import free_port
 
 RULE = """
 from crm_core.errors import Finding

@@ -7,7 +7,8 @@ import pytest
 from crm_core.access.sessions import ACCESS_LIFETIME, BROWSER_LIFETIME, MAX_SESSIONS, REFRESH_LIFETIME
 from crm_core.access.tokens import MAX_TOKENS
 from crm_core.web.callers import COOKIE, CSRF_HEADER
-from doc_pages import free_port, page, run_page
+from doc_pages import page, run_page
+from free_ports import free_port
 
 NAME = "docs/access.md"
 

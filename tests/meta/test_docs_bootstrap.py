@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from crm_core.web.api.bootstrap import Bootstrap, LastSync, ModuleShown
-from doc_pages import blocks, free_port, page, run_page
+from doc_pages import blocks, page, run_page
+from free_ports import free_port
 
 NAME = "docs/bootstrap.md"
 

@@ -11,7 +11,8 @@ import click
 import pytest
 
 from crm_core.cli.main import crm
-from doc_pages import ROOT, free_port, headings, page, run_page
+from doc_pages import ROOT, headings, page, run_page
+from free_ports import free_port
 
 NAME = "docs/cli.md"
 _PART = re.compile(r"<!-- (crm [a-z -]+) -->\n(.*?)<!-- end -->\n", re.DOTALL)

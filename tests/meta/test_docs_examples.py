@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from doc_pages import BIN, blocks, checkout, environment, free_port, page, pages, run_page
+from doc_pages import BIN, blocks, checkout, environment, page, pages, run_page
+from free_ports import free_port
 
 RUN_ELSEWHERE = {
     "docs/bootstrap.md": "tests/meta/test_docs_bootstrap.py",

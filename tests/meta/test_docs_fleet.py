@@ -8,7 +8,8 @@ import pytest
 
 from crm_core.cli.apply import command
 from crm_core.client.desired import ApplyStatus
-from doc_pages import ROOT, blocks, free_port, page, run_page
+from doc_pages import ROOT, blocks, page, run_page
+from free_ports import free_port
 
 NAME = "docs/fleet.md"
 

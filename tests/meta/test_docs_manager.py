@@ -13,7 +13,8 @@ from crm_core.manager.upstream import Upstream
 from crm_core.server.head import HEAD_LIMIT, HEADERS_LIMIT
 from crm_core.server.limits import Deadlines
 from crm_core.settings import UpstreamAddress as Address
-from doc_pages import free_port, page, run_page, section
+from doc_pages import page, run_page, section
+from free_ports import free_port
 
 NAME = "docs/manager.md"
 

@@ -11,8 +11,9 @@ from crm_core.plugin import specs
 from crm_core.plugin.faults import RESERVED_PAYLOAD_TYPES, RESERVED_RECORD_TYPES
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import build_registry
-from doc_pages import environment, free_port, page, run_page, section
+from doc_pages import environment, page, run_page, section
 from doc_plugins import NAME, files, installed_package, lone_files
+from free_ports import free_port
 
 PAGE = page(NAME)
 BEFORE = """

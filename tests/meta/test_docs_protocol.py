@@ -17,7 +17,8 @@ from crm_core.plugin.registry import build_registry
 from crm_core.sync.apply import Receipt
 from crm_core.sync.checks import Check
 from crm_core.sync.log import FILTERS
-from doc_pages import blocks, environment, free_port, page, run_page, section
+from doc_pages import blocks, environment, page, run_page, section
+from free_ports import free_port
 
 PAGE = page("docs/protocol.md")
 ERRORS = page("docs/errors.md")

@@ -11,7 +11,8 @@ from crm_core.records.batch_items import MAX_ITEMS
 from crm_core.records.idempotency import RETENTION_SECONDS
 from crm_core.records.list_query import DEFAULT_LIMIT, MAX_LIMIT
 from crm_core.web.api.records_schemas import BATCH_LIMIT, RECORD_LIMIT
-from doc_pages import blocks, free_port, page, run_page
+from doc_pages import blocks, page, run_page
+from free_ports import free_port
 
 NAME = "docs/records.md"
 

@@ -9,7 +9,8 @@ from crm_tinydb.opening import IDENTITY, MARKER
 from crm_tinydb.ring import NAME as RING
 from crm_tinydb.segments import FULL, PREVIOUS
 from crm_tinydb.tenant import FOLD_AT, FOLD_SHARE
-from doc_pages import ROOT, blocks, free_port, page, run_page
+from doc_pages import ROOT, blocks, page, run_page
+from free_ports import free_port
 
 NAME = "docs/storage.md"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from doc_pages import BIN, blocks, free_port, run_page
+from doc_pages import BIN, blocks, run_page
+from free_ports import free_port
 
 NAME = "docs/tutorial.md"
 # The page's files replace the generated ones after these have passed their tests.

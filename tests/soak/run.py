@@ -29,7 +29,7 @@ if __name__ == "__main__":
 
 from contract import box as boxes  # noqa: E402 -- found through the path above when run as a program
 from contract.box import Box, until  # noqa: E402 -- likewise
-from doc_pages import free_port  # noqa: E402 -- likewise
+from free_ports import free_port  # noqa: E402 -- likewise
 
 PROGRAM = ROOT / "docs/examples/two_way_sync.py"
 POINTS = ("batch", "answer", "fold", "client")
