@@ -6,7 +6,7 @@ Between them are the use cases, which ``crm_core.services`` builds.
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from crm_core.web.dispatcher import Dispatcher
     from crm_core.web.front import Front, Pages
 
-Now = Callable[[], datetime]
 UNUSED: Final = ("hypercorn", "hypercorn.asyncio", "hypercorn.config", "hypercorn.typing")
 """A second server, which the web framework imports and we never use."""
 

@@ -8,9 +8,10 @@ import hmac
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -18,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from crm_core.compose import Now, application, clock, open_backend
+from crm_core.compose import application, clock, open_backend
 from crm_core.model.caller import Caller
 from crm_core.server.limits import Deadlines
 from crm_core.server.serve import serve
@@ -113,7 +114,7 @@ async def instance(
     folder: Path,
     files: dict[str, str] | None = None,
     *,
-    now: Now = clock,
+    now: Callable[[], datetime] = clock,
     random: Random | None = None,
     through_framework: bool = False,
     deadlines: Deadlines | None = None,

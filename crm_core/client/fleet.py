@@ -11,16 +11,12 @@ import httpx
 from crm_core.client.answers import ClientError, NotAReceiver
 from crm_core.client.desired import ApplyOptions, DesiredTenant, TenantResult, apply_steps, failure
 from crm_core.client.exchange import Pause, Retries, Steps
-from crm_core.client.transport import DEFAULT_RETRIES, TIMEOUT, drive, platform_of
+from crm_core.client.transport import DEFAULT_RETRIES, TIMEOUT, drive, platform_of, quiet
 
 T = TypeVar("T")
 _OPTIONS = ApplyOptions()
 _UNREADABLE = (httpx.HTTPError, RecursionError, LookupError, TypeError)
 """Errors that the answer of another program may cause."""
-
-
-def _quiet(*_: object) -> None:
-    """Report nothing."""
 
 
 def apply_tenants(
@@ -30,8 +26,8 @@ def apply_tenants(
     parallel: int = 8,
     transport: httpx.BaseTransport | None = None,
     retries: Retries = DEFAULT_RETRIES,
-    done: Callable[[TenantResult], None] = _quiet,
-    watch: Callable[[str, Pause], None] = _quiet,
+    done: Callable[[TenantResult], None] = quiet,
+    watch: Callable[[str, Pause], None] = quiet,
 ) -> list[TenantResult]:
     """Bring each tenant to its desired state, ``parallel`` at a time; return the results in the order given.
 
@@ -55,8 +51,8 @@ def drive_all(
     *,
     parallel: int,
     transport: httpx.BaseTransport | None = None,
-    done: Callable[[T], None] = _quiet,
-    watch: Callable[[str, Pause], None] = _quiet,
+    done: Callable[[T], None] = quiet,
+    watch: Callable[[str, Pause], None] = quiet,
 ) -> list[T]:
     """Drive the steps of each tenant over shared connections, ``parallel`` at a time; return their values in order.
 

@@ -31,7 +31,7 @@ def fresh_nonce() -> str:
 DEFAULT_RETRIES = Retries()
 
 
-def _quiet(_pause: Pause) -> None:
+def quiet(*_: object) -> None:
     """Report nothing."""
 
 
@@ -53,7 +53,7 @@ class Client:
         *,
         transport: httpx.BaseTransport | None = None,
         retries: Retries = DEFAULT_RETRIES,
-        watch: Callable[[Pause], None] = _quiet,
+        watch: Callable[[Pause], None] = quiet,
     ) -> None:
         self.platform, self._watch = platform_of(target, signer, retries), watch
         self._http = httpx.Client(transport=transport, timeout=TIMEOUT)
@@ -128,7 +128,7 @@ class AsyncClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         retries: Retries = DEFAULT_RETRIES,
-        watch: Callable[[Pause], None] = _quiet,
+        watch: Callable[[Pause], None] = quiet,
     ) -> None:
         self.platform, self._watch = platform_of(target, signer, retries), watch
         self._http = httpx.AsyncClient(transport=transport, timeout=TIMEOUT)

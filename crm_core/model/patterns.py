@@ -5,14 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def matches(pattern: str, key: str) -> bool:
-    """Whether a pattern covers a feature key."""
-    if pattern in ("*", key):
-        return True
-    module, _, action = key.partition(".")
-    return pattern in (f"{module}.*", f"*.{action}")
-
-
 def module_of(pattern: str) -> str | None:
     """The module that a key, a pattern or a bare name is about; None if it is about all of them."""
     module = pattern.partition(".")[0]

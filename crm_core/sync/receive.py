@@ -73,7 +73,7 @@ class Receiver:
             payload_type = signature_checks.known_type(push.payload_type, types)  # ADDRESS
             attempt.unread(payload_type)
             signature_checks.receiver_enabled(self._context.settings, self._context.roster(push.tenant))  # RECEIVER
-            await signature_checks.acceptable_body(attempt, push)  # BODY
+            await signature_checks.acceptable_body(attempt)  # BODY
             roster = self._context.roster(push.tenant)  # now: a key may have been revoked while the body came
             signature_checks.receiver_enabled(self._context.settings, roster)
             attempt.started_at = self._context.now()

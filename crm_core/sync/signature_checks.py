@@ -89,10 +89,10 @@ def receiver_enabled(settings: SyncSettings, roster: TenantRoster) -> None:
         )
 
 
-async def acceptable_body(attempt: Attempt, push: PushRequest) -> None:
+async def acceptable_body(attempt: Attempt) -> None:
     """Check media type and encoding, and the size while reading. Raises UnsupportedMediaType, PayloadTooLarge."""
-    media_type(push)
-    attempt.body = await push.read_body()
+    media_type(attempt.push)
+    attempt.body = await attempt.push.read_body()
     attempt.body_read = True
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from crm_core.model.catalog import Catalog, Module, Role, Roles, SyncPolicy
 from crm_core.model.entitlements import Entitlements, ModuleChoice, PlanGrant, RoleOverlay
 from crm_core.model.modules import TenantModules, derive_modules
-from crm_core.model.patterns import expand, matches
+from crm_core.model.patterns import expand
 from crm_core.model.permissions import token_keys, user_keys
 
 ACTIONS = ("view", "create", "update", "delete", "export")
@@ -21,6 +21,12 @@ ROLES = Roles(
     },
     CORE,
 )
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Whether a pattern covers a feature key."""
+    module, _, action = key.partition(".")
+    return pattern in ("*", key, f"{module}.*", f"*.{action}")
 
 
 def keys_of(name: str) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ from crm_core.model.caller import Caller
 from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.entitlements import Entitlements, ModuleChoice, PlanGrant, RoleOverlay, Subscription
 from crm_core.model.modules import derive_modules
-from crm_core.model.patterns import matches
 from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.settings import built_in_catalog, built_in_roles
 from crm_core.workspace import Workspace, keys_of, may, require, require_scope, rights
@@ -65,6 +64,12 @@ CALLERS = st.one_of(
         lambda scopes: token(*scopes)
     ),
 )
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Whether a pattern covers a feature key."""
+    module, _, action = key.partition(".")
+    return pattern in ("*", key, f"{module}.*", f"*.{action}")
 
 
 def has_right(at: Workspace, caller: Caller, key: str) -> bool:
