@@ -130,8 +130,7 @@ Pattern = Annotated[
     ),
 ]
 Assignment = Annotated[
-    tuple[Pattern, ...],
-    msgspec.Meta(max_length=500, description="null for everything, or up to 500 patterns"),
+    tuple[Pattern, ...], msgspec.Meta(max_length=500, description="null for everything, or up to 500 patterns")
 ]
 
 

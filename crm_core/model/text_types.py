@@ -20,8 +20,7 @@ _INNER = r"[^\x00-\x2c\x2f\x3a-\x40\x5b-\x60\x7b-\xa0]"
 _EMAIL = rf"\A[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LETTER}(?:{_INNER}{{0,188}}{_LETTER})?\Z"
 
 Line = Annotated[
-    str,
-    Meta(min_length=1, max_length=200, pattern=_LINE, description="text of 1 to 200 characters on one line"),
+    str, Meta(min_length=1, max_length=200, pattern=_LINE, description="text of 1 to 200 characters on one line")
 ]
 Paragraphs = Annotated[
     str, Meta(max_length=2000, pattern=PARAGRAPHS, description="text of up to 2,000 characters, no control characters")

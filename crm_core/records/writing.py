@@ -223,11 +223,7 @@ class Writes:
         now = int(self._store.now().timestamp())
         unit = Unit(
             now=now,
-            expect=(
-                workspace.unchanged,
-                *write.expect,
-                *(room(access, workspace) if write.creates else ()),
-            ),
+            expect=(workspace.unchanged, *write.expect, *(room(access, workspace) if write.creates else ())),
             claims=claim_of(idempotent, now, write.written),
             puts=(write.put,),
             changes=(write.entry,),

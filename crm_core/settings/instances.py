@@ -106,11 +106,7 @@ def _instances(node: Node, folder: Path) -> InstancesSettings:
     proxies = members.get("trusted_proxies", networks, ())
     operators = members.get("operators", networks, LOOPBACK)
     reader = _InstancesReader(folder, listen)
-    instances = members.required(
-        "instances",
-        lambda value: mapping_of(value, reader.instance, "instances"),
-        _SAMPLE,
-    )
+    instances = members.required("instances", lambda value: mapping_of(value, reader.instance, "instances"), _SAMPLE)
     members.done()
     assert instances is not None
     return InstancesSettings(listen, instances, proxies, operators)

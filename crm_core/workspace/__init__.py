@@ -11,13 +11,4 @@ from crm_core.workspace.section import Section
 from crm_core.workspace.snapshot import Workspace
 from crm_core.workspace.views import ModuleConfiguration, Views
 
-__all__ = [
-    "ModuleConfiguration",
-    "Section",
-    "Views",
-    "Workspace",
-    "keys_of",
-    "may",
-    "require",
-    "require_scope",
-]
+__all__ = ["ModuleConfiguration", "Section", "Views", "Workspace", "keys_of", "may", "require", "require_scope"]

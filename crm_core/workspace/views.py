@@ -32,11 +32,7 @@ class Views:
     """Reads workspaces and caches those of the ``maxsize`` tenants used last."""
 
     def __init__(
-        self,
-        backend: StorageBackend,
-        configured: ModuleConfiguration,
-        calls: PayloadCalls,
-        maxsize: int = 1024,
+        self, backend: StorageBackend, configured: ModuleConfiguration, calls: PayloadCalls, maxsize: int = 1024
     ) -> None:
         self._backend = backend
         self._configured = configured

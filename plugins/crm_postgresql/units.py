@@ -146,11 +146,7 @@ def _expectation(expectation: Expectation) -> tuple[Any, ...]:
 def _entry(entry: LogEntry) -> dict[str, Any]:
     """The text that is hashed, around the seq that the database gives, and the members that queries name."""
     before, _, after = hashed_text(msgspec.structs.replace(entry, seq=0)).partition(_SEQ)
-    return {
-        "before": before.decode() + '"seq":',
-        "after": after.decode(),
-        **entry_columns(entry),
-    }
+    return {"before": before.decode() + '"seq":', "after": after.decode(), **entry_columns(entry)}
 
 
 def entry_columns(entry: LogEntry) -> dict[str, Any]:

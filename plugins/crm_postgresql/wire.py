@@ -13,11 +13,7 @@ from psycopg import AsyncConnection, errors
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-_READ: Final[dict[int, Callable[[bytes], Any]]] = {
-    16: lambda text: text == b"t",
-    20: int,
-    23: int,
-}
+_READ: Final[dict[int, Callable[[bytes], Any]]] = {16: lambda text: text == b"t", 20: int, 23: int}
 """From the text form of a column, by its type: bool, int8, int4. Others are texts."""
 _QUOTED: Final = str.maketrans({"\\": "\\\\", '"': '\\"'})
 

@@ -41,9 +41,7 @@ class StandardWebhooks(SignatureScheme):
         """The message id as nonce; the ``v1`` and ``v1a`` signatures, by version, as evidence."""
         message_id, timestamp, signatures = (request.one(name) for name in _family(request))
         return Presented(
-            nonce=_checked_id(message_id),
-            timestamp=read_timestamp(timestamp, TIMESTAMP),
-            evidence=_entries(signatures),
+            nonce=_checked_id(message_id), timestamp=read_timestamp(timestamp, TIMESTAMP), evidence=_entries(signatures)
         )
 
     def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:

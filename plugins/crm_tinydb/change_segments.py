@@ -107,11 +107,7 @@ class SegmentReader:
 
 
 def fold_changes(
-    disk: Disk,
-    folder: Path,
-    segments: tuple[ChangeSegment, ...],
-    tail: Sequence[bytes],
-    generation: int,
+    disk: Disk, folder: Path, segments: tuple[ChangeSegment, ...], tail: Sequence[bytes], generation: int
 ) -> tuple[ChangeSegment, ...]:
     """Write the newest entries to segments; a short last segment is rewritten with those that follow."""
     if not tail:

@@ -186,12 +186,7 @@ class PendingState:
         changes, places = self._logged(unit, [place for _, place in facts])
         puts = [
             WrittenDocument(
-                p.collection,
-                p.id,
-                max(revision, p.moved_at) + 1,
-                indexes,
-                msgspec.Raw(body),
-                places.get(p.id, place),
+                p.collection, p.id, max(revision, p.moved_at) + 1, indexes, msgspec.Raw(body), places.get(p.id, place)
             )
             for p, (indexes, body), (revision, place) in zip(unit.puts, contents, facts, strict=True)
         ]

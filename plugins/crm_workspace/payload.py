@@ -25,13 +25,11 @@ Locale = Annotated[str, Meta(max_length=100, pattern=_LOCALE, description="a BCP
 Zone = Annotated[str, Meta(max_length=100, description="an IANA time zone such as Europe/Berlin")]
 Currency = Annotated[str, Meta(max_length=3, description="an ISO 4217 code such as EUR")]
 DateFormat = Annotated[
-    str,
-    Meta(pattern=r"\A[A-Za-z0-9%./, '_-]{1,40}\Z", description="a date pattern such as YYYY-MM-DD"),
+    str, Meta(pattern=r"\A[A-Za-z0-9%./, '_-]{1,40}\Z", description="a date pattern such as YYYY-MM-DD")
 ]
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Clock = Annotated[
-    str,
-    Meta(pattern=r"\A(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="a time of day such as 09:30"),
+    str, Meta(pattern=r"\A(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="a time of day such as 09:30")
 ]
 
 
