@@ -52,7 +52,7 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def sections(self) -> Mapping[str, PayloadType]:
         """The payload types that have a section."""
-        return {name: one for name, one in self.payload_types.items() if one.SECTION is not None}
+        return self.calls.sections
 
     def brought(self) -> dict[str, list[tuple[str, str]]]:
         """The items of each plugin, as (kind, name)."""

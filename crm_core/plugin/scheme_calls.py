@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -17,8 +17,10 @@ from crm_core.errors import (
     SignatureMissing,
 )
 from crm_core.model.keys import Key, KeyKind
-from crm_core.plugin.door import Door, exactly, findings, mapping, sentence, text
+from crm_core.plugin.door import Check, Door, exactly, findings, mapping, sentence, text
 from crm_core.plugin.signature import MATCHING, SIGNING, Presented, SignatureScheme, SignedRequest
+
+T = TypeVar("T")
 
 REFUSALS: Final = (
     AmbiguousSignature,
@@ -43,40 +45,29 @@ class SchemeCalls:
 
     def read(self, scheme: SignatureScheme, request: SignedRequest) -> Presented:
         """The claims of the headers. Raises ``REFUSALS``, PluginFailed."""
-        plugin = self._owners[scheme.NAME]
-        return self._door.call(
-            plugin, "read", partial(_refusing, partial(scheme.read, request)), _presented, through=REFUSALS
-        )
+        return self._call(scheme, "read", _presented, request)
 
     def matches(self, scheme: SignatureScheme, request: SignedRequest, presented: Presented, key: Key) -> bool:
         """Whether the signature was made with the key, by its kind. Raises ``REFUSALS``, PluginFailed."""
-        method = MATCHING[key.kind]
-        return self._door.call(
-            self._owners[scheme.NAME],
-            method,
-            partial(_refusing, partial(getattr(scheme, method), request, presented, key.material)),
-            partial(exactly, expected=bool),
-            through=REFUSALS,
-        )
+        check = partial(exactly, expected=bool)
+        return self._call(scheme, MATCHING[key.kind], check, request, presented, key.material)
 
     def sign(  # noqa: PLR0917 -- those of SignatureScheme.sign
         self, scheme: SignatureScheme, kind: KeyKind, request: SignedRequest, key: bytes, key_version: int,
         timestamp: int, nonce: str,
     ) -> dict[str, str]:  # fmt: skip
         """The headers of a signature with a key of this kind. Raises ``REFUSALS``, PluginFailed."""
-        method = SIGNING[kind]
-        signing = partial(getattr(scheme, method), request, key, key_version, timestamp, nonce)
-        return self._door.call(
-            self._owners[scheme.NAME], method, partial(_refusing, signing), _headers, through=REFUSALS
-        )
+        return self._call(scheme, SIGNING[kind], _headers, request, key, key_version, timestamp, nonce)
 
     def signed_text(self, scheme: SignatureScheme, request: SignedRequest, presented: Presented) -> bytes | None:
         """The text that the signature must cover; None if the scheme does not show it. Raises as ``read``."""
         if type(scheme).signed_text is SignatureScheme.signed_text:
             return None
-        showing = partial(_refusing, partial(scheme.signed_text, request, presented))
-        check = partial(exactly, expected=bytes)
-        return self._door.call(self._owners[scheme.NAME], "signed_text", showing, check, through=REFUSALS)
+        return self._call(scheme, "signed_text", partial(exactly, expected=bytes), request, presented)
+
+    def _call(self, scheme: SignatureScheme, method: str, check: Check[T], *arguments: Any) -> T:
+        asked = partial(_refusing, partial(getattr(scheme, method), *arguments))
+        return self._door.call(self._owners[scheme.NAME], method, asked, check, through=REFUSALS)
 
 
 def _headers(value: Any) -> dict[str, str]:
