@@ -84,7 +84,7 @@ def read_selection(shape: Shape, tenant: str, parameters: Parameters) -> Selecti
         if name in shape.comparisons:
             bounds += [_bound(shape, name, *shape.comparisons[name], text) for text in values]
         elif name not in LIST_PARAMETERS:
-            filters.append((name, tuple(_filter(shape, name, text) for text in values)))
+            filters.append((name, tuple(_value(shape, name, name, text) for text in values)))
     return Selection(
         sort=_sort(shape, sort),
         descending=sort.startswith("-"),
@@ -154,11 +154,11 @@ def _sort(shape: Shape, text: str) -> str:
     return shape.order_index(name)
 
 
-def _filter(shape: Shape, name: str, text: str) -> IndexValue:
+def _value(shape: Shape, parameter: str, name: str, text: str) -> IndexValue:
     try:
         return shape.filter_value(name, text)
     except ValueError as error:
-        raise InvalidParameter(f"{name}: {error}", parameter=name) from None
+        raise InvalidParameter(f"{parameter}: {error}", parameter=parameter) from None
 
 
 def _bound(shape: Shape, parameter: str, name: str, comparison: Comparison, text: str) -> Bound:
@@ -166,10 +166,7 @@ def _bound(shape: Shape, parameter: str, name: str, comparison: Comparison, text
         raise InvalidParameter(f"{parameter} needs a value to compare with.", parameter=parameter)
     if name in ALWAYS_SORTABLE:
         return Bound(shape.order_index(name), comparison, _moment(parameter, text))
-    try:
-        value = shape.filter_value(name, text)
-    except ValueError as error:
-        raise InvalidParameter(f"{parameter}: {error}", parameter=parameter) from None
+    value = _value(shape, parameter, name, text)
     index = shape.order_index(name)
     if index != name:  # case and accents do not count: a value matches all that are written like it
         value = f"{folded(one_line(text))}\0" + (_LAST if comparison in ("gt", "lte") else "")
