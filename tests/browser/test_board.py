@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from browser.api import Api
 from browser.desk import Desk, People
-from browser.office import TODAY
+from browser.office import today
 from contract.box import Box
 
 Sit = Callable[..., Desk]
@@ -27,7 +27,7 @@ def deals(box: Box, api: Api) -> None:
         currency = "USD" if number == 0 else "EUR"
         name = f"Zeppelin flight {number:02}"
         api.put("deals", f"board-{number}", name=name, amount="100.00", currency=currency, **members)
-    late = (TODAY - timedelta(days=3)).isoformat()
+    late = (today() - timedelta(days=3)).isoformat()
     first = api.put("deals", "board-22", name="Zeppelin flight 22", amount="100.00", closes_on="2099-01-01", **members)
     api.put("tasks", "board", name="Weigh the guests", deal_id=first["id"], due_on=late)
 

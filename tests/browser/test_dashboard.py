@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
 
 from browser.api import Api
 from browser.desk import Desk, People
+from browser.office import today
 from contract.box import Box
 
 Sit = Callable[..., Desk]
-NOW = datetime.now(UTC).astimezone(ZoneInfo("Europe/Berlin"))
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +24,10 @@ def day(box: Box, api: Api) -> None:
     box.applied("workspace", {"timezone": "Europe/Berlin", "currency": "EUR", "locale": "en-GB"})
     me, customer = People.admin.email, api.put("customers", "day", name="Day Sailing Club")["id"]
     for number, days in enumerate((-2, 0, 3)):
-        due = (NOW + timedelta(days=days)).date().isoformat()
+        due = (today() + timedelta(days=days)).isoformat()
         api.put("tasks", f"day-{number}", name=f"Day task {number}", assignee=me, due_on=due, customer_id=customer)
     for number, (currency, stage) in enumerate((("EUR", "new"), ("EUR", "new"), ("USD", "new"), ("EUR", "won"))):
-        members = {"amount": "1500.00", "currency": currency, "stage": stage, "closes_on": NOW.date().isoformat()}
+        members = {"amount": "1500.00", "currency": currency, "stage": stage, "closes_on": today().isoformat()}
         api.put("deals", f"day-{number}", name=f"Day deal {number}", customer_id=customer, owner=me, **members)
 
 

@@ -34,7 +34,10 @@ def test_the_first_painted_frame_wears_the_brand(sit: Sit, box: Box) -> None:
     desk.page.goto("about:blank")
     frames.clear()
     desk.go("/customers")
-    desk.page.wait_for_timeout(300)
+    for _ in range(300):
+        desk.page.wait_for_timeout(100)
+        if frames and _pixel(desk, frames[-1], 20, 500) == [0, 255, 0]:
+            break
     session.send("Page.stopScreencast")
     assert frames
     seen = [_pixel(desk, frame, 20, 500) for frame in frames]

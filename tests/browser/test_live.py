@@ -50,7 +50,7 @@ def test_a_push_changes_the_open_page(sit: Sit, box: Box) -> None:
         "sidebar": {"caption": "Carnaval"},
     }
     box.applied("branding", branding)
-    page.wait_for_function("() => Object.keys(window.changedAt).length === 5", timeout=20_000)
+    page.wait_for_function("() => Object.keys(window.changedAt).length === 5")
     changed = page.evaluate("window.changedAt")
     assert max(changed.values()) - min(changed.values()) <= 3, changed  # frames: all in one go
     assert page.evaluate("window.mark === document.querySelector('#main')"), "the page was reloaded"
@@ -127,7 +127,7 @@ def test_the_console_follows_refused_pushes_too(sit: Sit, box: Box) -> None:
     news.click()
     expect(page.locator("#attempts tbody tr").first).to_contain_text("workspace")
     assert box.push("branding", {"title": 5}).status_code == 422
-    expect(page.locator("#status")).to_contain_text("The newest push was refused", timeout=15_000)
+    expect(page.locator("#status")).to_contain_text("The newest push was refused")
 
 
 def test_every_open_tab_shows_a_push(sit: Sit, box: Box) -> None:

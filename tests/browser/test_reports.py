@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from browser.api import Api
 from browser.desk import Desk, People
-from browser.office import TODAY
+from browser.office import today
 from contract.box import Box
 
 pytestmark = pytest.mark.usefixtures("plain")
@@ -30,11 +30,11 @@ def sold(box: Box, api: Api) -> None:
     for number, (stage, currency) in enumerate(
         (("new", "EUR"), ("proposal", "EUR"), ("won", "EUR"), ("lost", "EUR"), ("won", "USD"))
     ):
-        members = {"amount": f"{number + 1}000.00", "currency": currency, "closes_on": TODAY.isoformat()}
+        members = {"amount": f"{number + 1}000.00", "currency": currency, "closes_on": today().isoformat()}
         api.put(
             "deals", f"sold-{number}", name=f"Sold {number}", customer_id=customer, owner=me, stage=stage, **members
         )
-    late = (TODAY - timedelta(days=4)).isoformat()
+    late = (today() - timedelta(days=4)).isoformat()
     api.put("tasks", "sold-1", name="Late", assignee=me, due_on=late)
     api.put("tasks", "sold-2", name="Done", assignee=me, due_on=late)
     api.put("tasks", "sold-2", name="Done", assignee=me, due_on=late, done=True)
@@ -79,7 +79,7 @@ def test_each_report_is_exported(sit: Sit, sold: None) -> None:
     assert fetched.body().startswith(b"\xef\xbb\xbf")  # by which a spreadsheet knows UTF-8
     head, row = fetched.text().removeprefix("\ufeff").splitlines()
     assert head == "Month,Won,Lost,Currency"
-    assert row == f"{TODAY:%Y-%m},3000.00,4000.00,EUR"
+    assert row == f"{today():%Y-%m},3000.00,4000.00,EUR"
     everything = desk.context.request.get(f"{desk.root}/reports/export.csv?{OWNER}").text()
     assert all(title in everything for title in ("Won and lost", "New customers", "Overdue tasks by person"))
     assert desk.context.request.get(f"{desk.root}/reports/export.csv?report=none").status == 404
