@@ -7,6 +7,7 @@ import hashlib
 import io
 import itertools
 import json
+import time
 from typing import Any
 
 import pytest
@@ -61,7 +62,9 @@ def test_the_entry_of_an_applied_push_is_complete(box: Box) -> None:
     """The entry has every value of the push and of its answer."""
     body = box.body("branding", {"title": "full"})
     signed = box.sign("branding", body)
+    begun = time.monotonic()
     answer = good(box.push("branding", raw=body, headers={**signed, "X-Request-Id": "mine.1:a_b-C"}))
+    took = (time.monotonic() - begun) * 1000
     entry = box.entry(answer["request_id"])
     wanted = {
         "seq": answer["log_head"]["seq"],
@@ -88,7 +91,7 @@ def test_the_entry_of_an_applied_push_is_complete(box: Box) -> None:
         "count": 1,
     }
     assert {name: entry[name] for name in wanted} == wanted
-    assert 0 <= entry["duration_ms"] < 2000
+    assert 0 <= entry["duration_ms"] <= took + 1
     assert good(box.get(f"sync/log/{entry['id']}")) == entry
 
 

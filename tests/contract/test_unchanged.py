@@ -115,7 +115,7 @@ def test_a_combined_push_writes_history_for_what_changes(box: Box) -> None:
 
 def test_it_is_a_success_for_health_and_last_sync(boxes: Boxes) -> None:
     """last_success, the counts, last_sync and expect_every count it as they count an applied push."""
-    box = boxes(tenants={"northwind": {"expect_every": "2s", "keys": [roster_key()]}})
+    box = boxes(tenants={"northwind": {"expect_every": "5s", "keys": [roster_key()]}})
     box.applied("branding", BRANDING)
     until(lambda: box.health()["status"] == "stale", lambda: "never stale")
     answer = box.applied("branding", BRANDING)

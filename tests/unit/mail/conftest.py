@@ -176,7 +176,7 @@ async def serve(inbox: Inbox, certificate: Path) -> AsyncIterator[Serve]:
             "from_email": "crm@northwind.example",
             "from_name": "Northwind",
             "reply_to": None,
-            "timeout": 5,
+            "timeout": 20,
         }
         return MailServer(**{**members, **wanted})
 
