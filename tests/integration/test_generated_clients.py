@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import npm
 from served import ALL, Instance, instance
 
 NODE = ("openapi-typescript@7", "openapi-fetch@0", "typescript@5")
@@ -109,12 +110,7 @@ async def test_openapi_python_client(live: Instance, tmp_path: Path, monkeypatch
 def node_folder(request: pytest.FixtureRequest) -> Path:
     """The folder with the generator from npm, installed once; skips if that is not possible."""
     folder = Path(request.config.cache.mkdir("openapi-typescript"))
-    if not all((folder / "node_modules" / name.partition("@")[0]).exists() for name in NODE):
-        (folder / "package.json").write_text('{"private": true, "type": "module"}')
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *NODE]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=100)
-        if done.returncode != 0:
-            pytest.skip(f"npm cannot install {', '.join(NODE)}, so they are not tried: {done.stderr[-300:]}")
+    npm.install(folder, NODE, type="module")
     return folder
 
 

@@ -19,6 +19,7 @@ import httpx
 import pytest
 import standardwebhooks
 
+import npm
 from contract.box import TENANT, Box, good, key_of, problem, roster_key
 
 NODE = ("standardwebhooks", "svix", "http-message-signatures")
@@ -45,12 +46,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 def node_clients(request: pytest.FixtureRequest) -> Path:
     """The folder with the libraries from npm, installed once; skips if that fails."""
     folder = Path(request.config.cache.mkdir("node-clients"))
-    if not all((folder / "node_modules" / name).exists() for name in NODE):
-        (folder / "package.json").write_text('{"private": true}')
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *NODE]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=100)
-        if done.returncode != 0:
-            pytest.skip(f"npm cannot install {', '.join(NODE)}, so they are not tried: {done.stderr[-300:]}")
+    npm.install(folder, NODE)
     return folder
 
 
