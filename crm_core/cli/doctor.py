@@ -32,7 +32,8 @@ def command(*, names: tuple[str, ...], config: Path, as_json: bool) -> None:
     server would: a damaged file is moved aside, never deleted, and the tenant accepts no writes until you decide.
     """
     problems = [*problems_of(config), *(() if names else _open_to_others(config))]
-    problems += [] if problems else _without_active_key(config, names)
+    if not problems:
+        problems += _without_active_key(config, names)
     report: dict[str, Any] = {"config": problems, "tenants": {}}
     wrong = len(problems)
     if not as_json:

@@ -72,8 +72,7 @@ async def exported(context: PageContext) -> Response:
         raise NotFound(gettext_noop("There is no data for this report."))
     rows: list[tuple[object, ...]] = []
     for one in found:
-        rows += [] if name else [(one.title,)]
-        rows += [*one.csv, *([] if name else [()])]
+        rows += one.csv if name else [(one.title,), *one.csv, ()]
     return csv_file(BOM + lines([map(_plain, row) for row in rows]), name or MODULE)
 
 
@@ -83,7 +82,8 @@ async def _chosen(context: PageContext) -> str:
     typed, owned = request.args[_TYPED].strip(), _owned(_types(context))
     if typed and "owner" not in named and owned and owned.OWNER:
         items = (await matches_of(context, owned.member(owned.OWNER), typed, 1)).items
-        named |= {"owner": items[0].value} if items else {}
+        if items:
+            named["owner"] = items[0].value
     return with_query(f"/{MODULE}", named)
 
 

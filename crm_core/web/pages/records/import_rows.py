@@ -99,8 +99,10 @@ class RowImport:
             return _Row(line, name, form, message=sentence)
         values, findings = dict[str, str](), list[Finding]()
         for field, text in texts.items():
+            if field == EXTERNAL_ID:
+                continue
             try:
-                values |= {field: await self._text(field, text)} if field != EXTERNAL_ID else {}
+                values[field] = await self._text(field, text)
             except InvalidRecord as error:
                 findings += error.errors
         form = msgspec.structs.replace(form, values={**form.values, **values})
@@ -109,7 +111,8 @@ class RowImport:
         try:
             if recognised:
                 self._require_first(line, recognised)
-                item |= {} if self._key == EXTERNAL_ID else await self._known(recognised)
+                if self._key != EXTERNAL_ID:
+                    item |= await self._known(recognised)
         except InvalidRecord as error:
             findings += error.errors
         try:
