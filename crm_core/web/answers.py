@@ -76,7 +76,7 @@ async def json_lines(rows: AsyncIterator[Any]) -> AsyncGenerator[bytes, None]:
 
 
 async def csv_lines(
-    rows: AsyncIterator[Mapping[str, Any]], members: Collection[str], *, bom: bool = False
+    rows: AsyncIterator[Mapping[str, Any]], members: Collection[str], *, bom: bool
 ) -> AsyncGenerator[bytes, None]:
     """A head and each row as a line of CSV; cells that a spreadsheet would run are neutralised.
 

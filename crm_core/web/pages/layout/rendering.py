@@ -148,7 +148,7 @@ class Renderer:
         """A template filled in, in the parts between its cuts."""
         return self.text(template, **values).split(self._cut)
 
-    def response(self, text: str, csrf: str, status: int = 200) -> Response:
+    def response(self, text: str, csrf: str, status: int) -> Response:
         """A page with its CSRF token as a response, which no cache may store, since it is for one user."""
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
         return Response(text.replace(self._csrf_token, csrf), status, headers, HTML)

@@ -182,7 +182,7 @@ def new_password_fields(error: str, repeat_error: str) -> tuple[Field, Field]:
     )
 
 
-def password_field(name: str, label: str, *, auto: str, hint: str = "", error: str = "") -> Field:
+def password_field(name: str, label: str, *, auto: str, hint: str = "", error: str) -> Field:
     """A field for a password."""
     return Field(
         name=name, label=label, kind="password", auto=auto, required=True, longest=MAX_LENGTH, hint=hint, error=error
