@@ -45,10 +45,8 @@ def prefers_coding(fields: Sequence[str], coding: str) -> bool:
 
 def _rank(media_type: str, ranges: dict[str, float]) -> tuple[float, int]:
     """The weight of a media type, by the most specific range that matches it, and how specific that is."""
-    for specific, each in ((2, media_type), (1, f"{media_type.partition('/')[0]}/*"), (0, _ANY)):
-        if each in ranges:
-            return ranges[each], specific
-    return 0.0, 0
+    matching = ((2, media_type), (1, f"{media_type.partition('/')[0]}/*"), (0, _ANY))
+    return next((ranges[each], specific) for specific, each in matching if each in ranges)
 
 
 def _weights(fields: Sequence[str]) -> dict[str, float]:
