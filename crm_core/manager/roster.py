@@ -64,7 +64,7 @@ class InstanceRoster:
             force = await set_within(self._wake, POLL_SECONDS)
             self._wake.clear()
             before = self._file.error
-            if await asyncio.to_thread(self._file.poll, force=force, patient=True):
+            if await asyncio.to_thread(self._file.poll, force=force):
                 self.routes.apply(self.settings)
                 log.info("config_loaded", file=self._file.path.name)
             elif self._file.error not in (None, before):

@@ -65,15 +65,11 @@ class Configuration:
         newest = (watched.error for watched in (self._roster, self._catalog, self._roles))
         return tuple(line for error in newest if error is not None for line in error.splitlines())
 
-    def poll(self, *, force: bool = False, patient: bool = False) -> bool:
-        """Load what was edited, ``patient`` as in ``Watched``. True if anything took effect."""
+    def poll(self, *, force: bool = False) -> bool:
+        """Load what was edited, as ``Watched`` does. True if anything took effect."""
         # The catalog first: roles are read against it. Its edit may also leave roles with which no server would start.
-        catalog = self._catalog.poll(force=force, patient=patient)
-        changed = [
-            catalog,
-            self._roster.poll(force=force, patient=patient),
-            self._roles.poll(force=force or catalog, patient=patient),
-        ]
+        catalog = self._catalog.poll(force=force)
+        changed = [catalog, self._roster.poll(force=force), self._roles.poll(force=force or catalog)]
         if any(changed):
             self.generation += 1
         return any(changed)
@@ -98,7 +94,7 @@ class Configuration:
                 force, self._force = self._force, False
                 self._touched.clear()
                 before = self.errors()
-                if await asyncio.to_thread(self.poll, force=force, patient=True) or self.errors() != before:
+                if await asyncio.to_thread(self.poll, force=force) or self.errors() != before:
                     changed()
         finally:
             stopping.cancel()

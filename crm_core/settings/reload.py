@@ -34,16 +34,16 @@ class Watched(Generic[T]):
         self.loaded_at = now()
         self.error: str | None = None
 
-    def poll(self, *, force: bool = False, patient: bool = False) -> bool:
+    def poll(self, *, force: bool = False) -> bool:
         """Load the file if it was edited, or always with ``force``. True if a value took effect.
 
-        ``patient``: wait while it differs from the poll before, since it may be half written. Half a roster may load.
+        An edit waits while the file differs from the poll before: it may be half written, and half a roster may load.
         """
         mark = _mark(self.path)
         if mark == self._mark and not force:
             return False
         before, self._seen = self._seen, mark
-        if patient and mark != before and not force:
+        if mark != before and not force:
             return False
         self._mark = mark
         try:

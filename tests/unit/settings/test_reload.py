@@ -43,12 +43,18 @@ def configure(tmp_path: Path, clock: Any) -> Any:
     return make
 
 
+def settled(polled: Configuration | Watched[Any]) -> bool:
+    """Whether an edit takes effect once the file was the same in two polls."""
+    assert not polled.poll()
+    return polled.poll()
+
+
 def test_an_edit_comes_into_force(configure: Any, tmp_path: Path) -> None:
-    """An edited roster is loaded by the next poll, once, and the generation grows."""
+    """An edited roster is loaded when two polls find it alike, once, and the generation grows."""
     configuration = configure()
     before = configuration.loaded_at
     (tmp_path / "keys.yaml").write_text(GOOD)
-    assert configuration.poll()
+    assert settled(configuration)
     assert not configuration.poll()
     assert list(configuration.roster.tenants) == ["northwind"]
     assert configuration.generation == 2
@@ -63,19 +69,19 @@ def test_a_pipe_in_a_files_place_does_not_block_the_others(configure: Any, tmp_p
     configuration = configure()
     keys.unlink()
     os.mkfifo(keys)
-    assert not configuration.poll()
+    assert not settled(configuration)
     assert configuration.roster_error == "keys.yaml:1:1: this is not a regular file; replace it with a text file"
     keys.unlink()
     os.mkfifo(tmp_path / "pipe")
     keys.write_text(GOOD.replace("env:K", "file:pipe"))
-    assert not configuration.poll()
+    assert not settled(configuration)
     keys.write_text(GOOD + "# good again\n")
-    assert configuration.poll()
+    assert settled(configuration)
     assert configuration.roster_error is None
 
 
 def test_half_a_roster_is_not_loaded(configure: Any, tmp_path: Path) -> None:
-    """A patient poll, such as the server's, waits while a file is written: its beginning may be a roster too."""
+    """A poll waits while a file is written: its beginning may be a roster too."""
     roster = "tenants:\n" + "".join(f"  t{number}: {{}}\n" for number in range(40))
     (tmp_path / "keys.yaml").write_text(roster)
     configuration = configure()
@@ -83,11 +89,11 @@ def test_half_a_roster_is_not_loaded(configure: Any, tmp_path: Path) -> None:
         for line in roster.splitlines():
             file.write(f"{line}\n")
             file.flush()
-            assert not configuration.poll(patient=True)
+            assert not configuration.poll()
             assert len(configuration.roster.tenants) == 40
         file.write("  t40: {}\n")
-    assert not configuration.poll(patient=True)
-    assert configuration.poll(patient=True)
+    assert not configuration.poll()
+    assert configuration.poll()
     assert len(configuration.roster.tenants) == 41
 
 
@@ -97,14 +103,14 @@ def test_an_edit_that_does_not_load_changes_nothing(configure: Any, tmp_path: Pa
     configuration = configure()
     before = configuration.loaded_at
     (tmp_path / "keys.yaml").write_text(BAD)
-    assert not configuration.poll()
+    assert not settled(configuration)
     assert list(configuration.roster.tenants) == ["northwind"]
     assert configuration.generation == 1
     assert configuration.loaded_at == before
     assert configuration.roster_error is not None
     assert all(line.startswith("keys.yaml:1:") for line in configuration.errors())
     (tmp_path / "keys.yaml").write_text("tenants: {}")
-    assert configuration.poll()
+    assert settled(configuration)
     assert configuration.errors() == ()
 
 
@@ -113,11 +119,11 @@ def test_a_file_that_vanishes(configure: Any, tmp_path: Path) -> None:
     (tmp_path / "keys.yaml").write_text(GOOD)
     configuration = configure()
     (tmp_path / "keys.yaml").rename(tmp_path / "aside")
-    assert not configuration.poll()
+    assert not settled(configuration)
     assert "gone" in str(configuration.roster_error)
     assert "northwind" in configuration.roster.tenants
     (tmp_path / "aside").rename(tmp_path / "keys.yaml")
-    assert configuration.poll()
+    assert settled(configuration)
     assert configuration.roster_error is None
 
 
@@ -133,7 +139,7 @@ def test_a_reload_without_a_file(configure: Any, tmp_path: Path, name: str) -> N
         assert problem == f"{name}:1:1: the file is gone; put it back, its last state stays in effect"
         assert configuration.catalog.blocked == {"deals", "website", "landing_pages"}
     (tmp_path / "aside").rename(tmp_path / name)
-    assert configuration.poll()
+    assert settled(configuration)
     assert configuration.errors() == ()
 
 
@@ -153,7 +159,7 @@ def test_a_file_that_vanishes_while_it_is_read(tmp_path: Path, clock: Any) -> No
     assert not watched.poll()
     assert (watched.value, "gone" in str(watched.error)) == ("one", True)
     path.write_text("three")
-    assert watched.poll()
+    assert settled(watched)
     assert (watched.value, watched.error) == ("three", None)
 
 
@@ -189,7 +195,7 @@ def test_a_swapped_link(configure: Any, tmp_path: Path) -> None:
     configuration = configure()
     (tmp_path / "next").symlink_to("two")
     (tmp_path / "next").replace(tmp_path / "data")
-    assert configuration.poll()
+    assert settled(configuration)
     assert list(configuration.roster.tenants) == ["contoso"]
 
 
@@ -197,15 +203,15 @@ def test_modules_and_roles_reload(configure: Any, tmp_path: Path) -> None:
     """Edited catalogs and roles come into force; roles refused for a module load once the catalog has it."""
     configuration = configure()
     (tmp_path / "roles.yaml").write_text("roles: {surveyor: {grant: [surveys.view]}}")
-    assert not configuration.poll()
+    assert not settled(configuration)
     assert "roles.yaml:1:" in configuration.errors()[0]
     (tmp_path / "modules.yaml").write_text("modules: {surveys: {title: Surveys}}")
-    assert configuration.poll()
+    assert settled(configuration)
     assert configuration.errors() == ()
     assert "surveys" in configuration.catalog.modules
     assert "surveyor" in configuration.roles
     (tmp_path / "modules.yaml").write_text("modules: {}")
-    assert configuration.poll()
+    assert settled(configuration)
     (problem,) = configuration.errors()  # with which the next start would fail
     assert problem.startswith("roles.yaml:1:28: `surveys` is not a known module")
     assert "surveyor" in configuration.roles
@@ -288,11 +294,11 @@ def test_an_emptied_roster_shuts_no_tenant_out(configure: Any, tmp_path: Path, l
     keys.write_text(GOOD)
     configuration = configure()
     keys.write_text(left)
-    assert not configuration.poll()
+    assert not settled(configuration)
     assert "northwind" in configuration.roster.tenants
     assert str(configuration.roster_error).startswith("keys.yaml:1:1: ")
     keys.write_text("tenants: {}\n")
-    assert configuration.poll()
+    assert settled(configuration)
     assert configuration.roster.tenants == {}
 
 
@@ -314,5 +320,5 @@ def test_an_edit_of_the_same_size_and_time_is_noticed(configure: Any, tmp_path: 
     while keys.stat().st_ctime_ns == before.st_ctime_ns:  # the clock of a file system may tick 100 times a second
         keys.write_text(GOOD.replace("northwind", "southwind"))
         os.utime(keys, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert configuration.poll()
+    assert settled(configuration)
     assert list(configuration.roster.tenants) == ["southwind"]
