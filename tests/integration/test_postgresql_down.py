@@ -15,7 +15,7 @@ from postgresql_proxy import Proxy
 from postgresql_server import Server, pooler
 
 LIMIT = 5.0  # seconds for an answer
-PROBE = 2.0  # seconds that a manager waits for /readyz
+PROBE = 4.0  # seconds: twice as long as a manager waits for /readyz, as this machine may have other things to do
 
 
 @pytest.fixture
