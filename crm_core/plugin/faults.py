@@ -80,6 +80,8 @@ def _of_kind(item: Any, kind: str, name: str) -> Iterator[str]:
         yield from _of_schema(item, name)
     if isinstance(item, PayloadType):
         yield from _of_payload_type(item)
+    elif isinstance(item, RecordType):
+        yield from _of_record_type(item, name)
     elif isinstance(item, SignatureScheme):
         yield from _of_scheme(item)
     elif isinstance(item, type) and (missing := sorted(getattr(item, "__abstractmethods__", ()))):
@@ -90,8 +92,6 @@ def _of_schema(item: PayloadType | RecordType, name: str) -> Iterator[str]:
     version: Any = item.SCHEMA_VERSION
     if type(version) is not int or version < 1:
         yield f"SCHEMA_VERSION of {name} is a whole number from 1; {version!r:.80} is not"
-    if isinstance(item, RecordType):
-        yield from _of_record_type(item, name)
 
 
 def _of_record_type(item: RecordType, name: str) -> Iterator[str]:

@@ -38,9 +38,8 @@ class Archive:
 
         Raises AccessError, NotFound, RevisionMismatch, LimitReached, ReplayedRefusal.
         """
-        if idempotent is None:
-            return await self._move(access, id, conditions, archived=False)
-        await self._store.authorize(access, "delete", writes=True)
+        if idempotent is not None:
+            await self._store.authorize(access, "delete", writes=True)
         return await self._idempotency.run(
             access.tenant,
             idempotent,

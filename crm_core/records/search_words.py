@@ -65,7 +65,8 @@ def search_terms(q: str) -> tuple[Term, ...]:
         return ()
     if _NUMBER.fullmatch(q) and (number := _number(q, _digits(q))) is not None:
         return (number,)
-    terms = tuple(dict.fromkeys(_term(part, is_run) for part, is_run in _parts(q)))
+    parts = (Term(inside=(_RUN, part)) if is_run else _word(part) for part, is_run in _parts(q))
+    terms = tuple(dict.fromkeys(parts))
     return terms or (Term(inside=(_SIGNS, q)),)
 
 
@@ -77,9 +78,7 @@ def same_number(one: str, other: str) -> bool:
     return mine.endswith(theirs) or theirs.endswith(mine)
 
 
-def _term(part: str, is_run: bool) -> Term:  # noqa: FBT001 -- one of the two kinds that _parts yields
-    if is_run:
-        return Term(inside=(_RUN, part))
+def _word(part: str) -> Term:
     return (_number(part, part) if part.isdecimal() else None) or Term(part)
 
 

@@ -59,9 +59,8 @@ class Writes:
 
     async def create(self, access: RecordAccess, data: Any, idempotent: IdempotentRequest | None) -> WriteResult:
         """Create a record. Raises AccessError, RecordError, LimitReached, ReplayedRefusal."""
-        if idempotent is None:
-            return await self._create(access, data, None)
-        await self._store.authorize(access, "create", writes=True)
+        if idempotent is not None:
+            await self._store.authorize(access, "create", writes=True)
         return await self._idempotency.run(access.tenant, idempotent, lambda: self._create(access, data, idempotent))
 
     async def was_created(self, access: RecordAccess, idempotent: IdempotentRequest) -> bool:
@@ -106,9 +105,8 @@ class Writes:
 
         Raises AccessError, NotFound, RecordError, ReplayedRefusal.
         """
-        if idempotent is None:
-            return await self._update(access, id, patch, conditions, None)
-        await self._store.authorize(access, "update", writes=True)
+        if idempotent is not None:
+            await self._store.authorize(access, "update", writes=True)
         return await self._idempotency.run(
             access.tenant, idempotent, lambda: self._update(access, id, patch, conditions, idempotent), subject=id
         )

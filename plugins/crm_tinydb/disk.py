@@ -185,7 +185,7 @@ def write_all(disk: Disk, handle: int, data: bytes) -> None:
     """Append all of ``data``, even if the disk accepts only a part at a time."""
     while (written := disk.write(handle, data)) < len(data):
         if written <= 0:
-            raise OSError(5, "the disk accepted no bytes")
+            raise OSError(errno.EIO, "the disk accepted no bytes")
         data = data[written:]
 
 
