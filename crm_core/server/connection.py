@@ -81,6 +81,8 @@ class ServerConnection(Unread):
         self.pipeline.clear()
         if self._active is not None and not self._active.response_complete:
             self._active.leave()
+        del self._outlet  # part of a circle, which is never freed if the connection was open during a freeze
+        self.cycle = self._active  # type: ignore[assignment]  # a pipelined one never runs
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes, up to a request that waits for another one; refuse those that could be read in two ways."""
@@ -228,14 +230,12 @@ class ServerConnection(Unread):
     def _check_progress(self, received: int) -> None:
         """Enforce the size limit and the deadline of an incomplete message."""
         self._raw += received
+        busy = self._active is not None and not self._active.response_complete
         if self._phase is _Phase.HEAD and self._raw > head.HEAD_LIMIT:
             self.refuse(HeadTooLarge(f"The request head is over {head.HEAD_LIMIT} bytes."))
-            return
-        if self._phase is _Phase.BODY and self._raw > head.HEAD_LIMIT + 8 * self._body:
+        elif self._phase is _Phase.BODY and self._raw > head.HEAD_LIMIT + 8 * self._body:
             self.refuse(MalformedRequest("The body is nearly all framing. Send it in larger chunks."))
-            return
-        busy = self._active is not None and not self._active.response_complete
-        if self._deadline is None and not (busy and self._phase is _Phase.IDLE):
+        elif self._deadline is None and not (busy and self._phase is _Phase.IDLE):
             self._arm()
 
     def _arm(self) -> None:

@@ -106,7 +106,7 @@ class Cycle(RequestResponseCycle):
                 await self._fail()
         finally:
             if self.left is None:
-                self.on_response = lambda: None
+                self.on_response, self.transport = lambda: None, None  # they refer to the connection
 
     def leave(self) -> None:
         """Notify the application that the client has left."""
