@@ -145,9 +145,18 @@ def plan(
 
 
 async def unit_of(
-    fingerprints: Fingerprints, planned: Plan, *, claims: tuple[Claim, ...] = (), entry: LogEntry, now: int
+    fingerprints: Fingerprints,
+    planned: Plan,
+    *,
+    claims: tuple[Claim, ...] = (),
+    freed: Iterable[str] = (),
+    entry: LogEntry,
+    now: int,
 ) -> Unit:
-    """All changes of a plan, valid only at the revision of the workspace that it was made for."""
+    """All changes of a plan, valid only at the revision of the workspace that it was made for.
+
+    ``freed``: fingerprints of payloads that are forgotten before the claims are made.
+    """
     before, sections = planned.before, planned.sections
     dropped = [
         (name, revision)
@@ -163,7 +172,10 @@ async def unit_of(
         claims=claims,
         puts=(*(section.put() for section in sections.values()), *applied),
         deletes=tuple(Delete(HISTORY, history_id(name, revision)) for name, revision in dropped),
-        releases=await _released_claims(fingerprints, before, planned.after, dropped),
+        releases=(
+            *await _released_claims(fingerprints, before, planned.after, dropped),
+            *((PAYLOAD_CLAIM, fingerprint) for fingerprint in freed),
+        ),
         entries=(entry,),
         changes=tuple(_changes(before, planned.after, planned.intent)) if planned.changed else (),
         revises=True,

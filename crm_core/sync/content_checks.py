@@ -91,10 +91,13 @@ def sections_allowed(key: Key, parts: Iterable[PartShape], sections: Mapping[str
             raise section_not_allowed(key, part.section)
 
 
-def new_payload(evidence: Iterable[bytes | None]) -> None:
-    """Refuse a payload that was accepted before. Raises DuplicatePayload with the request that brought it."""
+def new_payload(evidence: Iterable[bytes | None], envelope: Envelope, floors: Mapping[str, int]) -> None:
+    """Refuse a payload that was accepted before, while its version counts in every section.
+
+    After a reset or a revoked key it may be sent again. Raises DuplicatePayload with the request that brought it.
+    """
     for each in evidence:
-        if each is not None:
+        if each is not None and envelope.version <= min(floors.values(), default=0):
             raise duplicate(Original.read(each))
 
 
@@ -106,15 +109,15 @@ def duplicate(original: Original) -> DuplicatePayload:
     )
 
 
-def version_above_floor(
-    envelope: Envelope, parts: Iterable[PartShape], workspace: Workspace, roster: TenantRoster
-) -> None:
+def floors_of(parts: Iterable[PartShape], workspace: Workspace, roster: TenantRoster) -> dict[str, int]:
+    """The highest version that counts, of each section of a push."""
+    found, revoked = workspace.sections, revoked_versions(roster)
+    names = [part.section for part in parts]
+    return {name: found[name].floor(revoked) if name in found else 0 for name in names}
+
+
+def version_above_floor(envelope: Envelope, floors: dict[str, int]) -> None:
     """Refuse a version at or below a floor. Raises StaleVersion with the floor of every section of the push."""
-    revoked = revoked_versions(roster)
-    floors = {
-        part.section: section.floor(revoked) if (section := workspace.sections.get(part.section)) else 0
-        for part in parts
-    }
     highest = max(floors.values(), default=0)
     if envelope.version <= highest:
         raise StaleVersion(

@@ -43,8 +43,7 @@ _ROUNDS: Final = 100  # how often a push is checked again because another one wa
 class _Known(NamedTuple):
     """The workspace, and the evidence of the payload's claims.
 
-    ``assumed``: nothing was read, as the unit that applies a push shows whether its workspace and its claims are as
-    assumed. No push is refused for it.
+    ``assumed``: nothing was read, since the unit that applies a push shows what is so. No push is refused for it.
     """
 
     workspace: Workspace
@@ -225,8 +224,9 @@ class Receiver:
         self, attempt: Attempt, envelope: Envelope, parts: tuple[PartShape, ...], roster: TenantRoster, known: _Known
     ) -> Receipt | None:
         """Check against a workspace and apply; None if it has changed meanwhile."""
-        content_checks.new_payload(known.accepted)  # PAYLOAD
-        content_checks.version_above_floor(envelope, parts, known.workspace, roster)  # VERSION
+        floors = content_checks.floors_of(parts, known.workspace, roster)
+        content_checks.new_payload(known.accepted, envelope, floors)  # PAYLOAD
+        content_checks.version_above_floor(envelope, floors)  # VERSION
         judging = partial(self._judge, envelope, parts, known.workspace)
         outcomes, warnings = await checked(attempt.body, judging)  # SCHEMA to VALIDATORS
         return await self._apply(attempt, envelope, known, outcomes, warnings, roster=roster)  # APPLY
@@ -265,9 +265,8 @@ class Receiver:
         nonce, seconds = self._attempt_log.nonce_claim(attempt, status), int(now.timestamp())
         if applies:
             claims = (nonce, Claim(PAYLOAD_CLAIM, planned.intent.fingerprint, nonce.evidence))
-            unit = await unit_of(self._context.fingerprints, planned, claims=claims, entry=entry, now=seconds)
-            if known.assumed and (PAYLOAD_CLAIM, planned.intent.fingerprint) in unit.releases:
-                return None  # the unit forgets this payload, so it would not notice that it was accepted before
+            known_as, freed = self._context.fingerprints, attempt.fingerprints if any(known.accepted) else ()
+            unit = await unit_of(known_as, planned, claims=claims, freed=freed, entry=entry, now=seconds)
         else:
             unit = Unit(now=seconds, claims=(nonce,), entries=(entry,))
         committed = await self._attempt_log.write(attempt, unit)
@@ -293,8 +292,7 @@ class Receiver:
         """A warning for each removed module in which the tenant has records."""
         found = []
         for name in removed_modules(planned.before, planned.after):
-            count = await self._count_records(planned.before.tenant, name)
-            if count:
+            if count := await self._count_records(planned.before.tenant, name):
                 message = f"The module {name} is removed; its {count} records stay and return with it."
                 found.append(Finding(planned.outcomes[0].prefix, "module_in_use", message, warning=True))
         return found

@@ -77,11 +77,13 @@ class ClaimCases(Suite):
         assert (await storage.store.view_and_claims("north", None, claims[:3:-1]))[1][0] == b"9"
 
     async def test_release(self, storage: StorageHarness) -> None:
-        """A released claim can be made again."""
+        """A released claim can be made again, by the same unit too."""
         await storage.commit(Unit(now=NOW, claims=(Claim("key", "a", b"1"),)))
         await storage.commit(Unit(now=NOW, releases=(("key", "a"), ("key", "absent"))))
         assert await storage.store.claim("north", "key", "a") is None
         await storage.commit(Unit(now=NOW, claims=(Claim("key", "a", b"2"),)))
+        await storage.commit(Unit(now=NOW, claims=(Claim("key", "a", b"3"),), releases=(("key", "a"),)))
+        assert await storage.store.claim("north", "key", "a") == b"3"
 
     async def test_reserved_until_it_expires(self, storage: StorageHarness) -> None:
         """A claim is in effect through its last second, by the units' own time, and can be made again after it."""

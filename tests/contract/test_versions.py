@@ -36,7 +36,7 @@ class Line:
 @pytest.fixture(scope="module")
 def box(boxes: Boxes) -> Box:
     """An instance with a tenant of two keys for each test."""
-    names = [f"line-{number}" for number in range(8)]
+    names = [f"line-{number}" for number in range(10)]
     return boxes(tenants={name: {"keys": [roster_key(name, 2), roster_key(name, 3)]} for name in names})
 
 
@@ -99,6 +99,22 @@ def test_a_retired_key_still_counts_and_a_revoked_one_does_not(line: Line) -> No
     )
     assert refusal["current"] == {"branding": 10}
     line.applied("branding", {"title": "d"}, envelope={"version": 11}, key_version=3)
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_body_whose_version_no_longer_counts_is_applied_again(line: Line, revoked: bool) -> None:
+    """After a reset, or once the key leaked, an earlier push with the same bytes is no repeat, but a second one is."""
+    ours = {"title": "ours"}
+    line.applied("branding", ours, envelope={"version": 1}, key_version=2)
+    line.applied("branding", {"title": "theirs"}, envelope={"version": 2}, key_version=2)
+    if revoked:
+        line.keys[0]["revoked"] = True
+        line.edited(lambda: line.health()["accepted_keys"][1]["state"] == "revoked")
+    else:
+        line.box.crm("tenant", "reset-version", line.tenant, "branding")
+    line.applied("branding", ours, envelope={"version": 1}, key_version=3)
+    assert line.public()["branding"]["title"] == "ours"
+    problem(line.push("branding", ours, envelope={"version": 1}, key_version=3), 409, "duplicate_payload")
 
 
 def test_a_refused_push_and_a_preview_take_no_version(line: Line) -> None:

@@ -98,31 +98,32 @@ async def test_a_body_that_was_applied_meanwhile_is_a_duplicate(world: World) ->
 
 
 async def test_a_body_claimed_under_an_older_secret_is_a_duplicate(worlds: Worlds) -> None:
-    """A unit would not notice, so the claims are looked up as long as there are several secrets."""
+    """Its claim has another name, so the claims are looked up as long as there are several secrets."""
     first = (await worlds()).push({"title": "One"})
     world = await worlds()
     await world.services.receiver.receive(first)
     world = await worlds(secrets=("base64:" + "bmV3ZXIt" * 8, "base64:" + "c2VjcmV0" * 8))
-    await world.services.history.reset_version("northwind", "branding")  # or it would be refused for its version
     await world.services.views.of("northwind")
     with pytest.raises(DuplicatePayload):
         await world.services.receiver.receive(world.push(raw=await first.read_body()))
 
 
-async def test_a_body_that_its_own_push_lets_the_store_forget_is_a_duplicate(worlds: Worlds) -> None:
-    """A unit would not notice: the oldest revision goes, and with it the claim that this one makes."""
+async def test_a_body_that_its_own_push_lets_the_store_forget_is_known(worlds: Worlds) -> None:
+    """The oldest revision goes, and with it the claim that this one makes again."""
     world = await worlds(sync="history_keep: 2")
     receive, first = world.services.receiver.receive, world.push({"title": "One"})
     await receive(first)
     await receive(world.push({"title": "Two"}))
     await world.services.history.reset_version("northwind", "branding")
     await world.services.views.of("northwind")
+    again: Any = await receive(world.push(raw=await first.read_body()))
+    assert again.status == "applied"
     with pytest.raises(DuplicatePayload):
         await receive(world.push(raw=await first.read_body()))
 
 
-async def test_a_confirmation_that_its_own_push_ends_is_a_duplicate(world: World) -> None:
-    """Its body was accepted and changed nothing; after a restore it would."""
+async def test_a_confirmation_that_its_own_push_ends_is_known(world: World) -> None:
+    """Its body was accepted and changed nothing; after a restore it does."""
     receive, history = world.services.receiver.receive, world.services.history
     for title in ("One", "Two"):
         await receive(world.push({"title": title}))
@@ -131,6 +132,8 @@ async def test_a_confirmation_that_its_own_push_ends_is_a_duplicate(world: World
     await history.restore("northwind", "branding", 1, actor="cli", request_id="r", client_request_id=None, source=None)
     await history.reset_version("northwind", "branding")
     await world.services.views.of("northwind")
+    again: Any = await receive(world.push(raw=await same.read_body()))
+    assert again.status == "applied"
     with pytest.raises(DuplicatePayload):
         await receive(world.push(raw=await same.read_body()))
 
