@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from chromium import chromium
 from rewritten import rewrite_share
@@ -29,8 +29,8 @@ PACKAGES = {
 """The system programs that tests require by ``@pytest.mark.system(name)``, and Debian's packages of them."""
 
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-# An example that is slow on a busy machine is no failure.
-settings.register_profile("crm", deadline=None)
+# Examples that are slow, or slow to make, on a busy machine are no failure.
+settings.register_profile("crm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("crm")
 _MISSING = re.compile(r"\S+ is not installed: apt-get install -y [\w-]+")
 
