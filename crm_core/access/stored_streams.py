@@ -75,7 +75,10 @@ class StoredStreams:
 
     def remove(self, tenant: str, actor: str) -> None:
         """Stop counting a stream that was added."""
-        self._used[tenant][actor] -= 1
+        used = self._used[tenant]
+        used[actor] -= 1
+        if not used[actor]:
+            del used[actor]  # a tenant whose streams never all close may have many actors in time
         self._release_soon(tenant)
 
     def _release_soon(self, tenant: str) -> None:
@@ -119,7 +122,7 @@ class StoredStreams:
         return outcome
 
     def _current(self, tenant: str) -> _Counts:
-        return {actor: number for actor, number in self._used[tenant].items() if number > 0}
+        return dict(self._used[tenant])
 
     async def _release_later(self, tenant: str) -> None:
         """Store only the open streams, once some have been closed for a while."""

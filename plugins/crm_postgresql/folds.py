@@ -16,7 +16,7 @@ class Folds:
     """When each tenant is due, by the loop's clock; one fold at a time."""
 
     def __init__(self) -> None:
-        self._due: dict[str, float] = {}
+        self._due: dict[str, float] = {}  # the earliest first
         self._waiting: dict[str, Callable[[str], Awaitable[None]]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -24,6 +24,8 @@ class Folds:
         """Fold a tenant that was written to, if its day is over."""
         now = asyncio.get_running_loop().time()
         if self._due.get(tenant, 0.0) <= now:
+            while self._due and self._due[earliest := next(iter(self._due))] <= now:  # of a tenant that is gone, too
+                del self._due[earliest]
             self._due[tenant] = now + _EVERY
             self._waiting[tenant] = fold
             if self._task is None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
-from crm_core.errors import CrmError
+from crm_core.errors import CrmError, UnknownTenant
 from crm_postgresql.database import SETTINGS, Database
 from crm_postgresql.limits import WAIT
 from crm_postgresql.wire import TooSlow, Wire
@@ -73,8 +73,12 @@ class Notices:
         """Return once the tenant has a unit after ``after``, or fewer, as a restored one. Raises UnknownTenant."""
         while True:
             event = self._events.setdefault(tenant, asyncio.Event())
-            if (await self._database.rows("SELECT crm.seq(%s)", (tenant,)))[0][0] != after:
-                return
+            try:
+                if (await self._database.rows("SELECT crm.seq(%s)", (tenant,)))[0][0] != after:
+                    return
+            except UnknownTenant:
+                self._wake(tenant)  # nothing else drops the event of a tenant that is gone
+                raise
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CHECK if self.heard else _POLL):
                     await event.wait()

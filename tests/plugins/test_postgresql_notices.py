@@ -11,7 +11,7 @@ import pytest
 from crm_core.errors import UnknownTenant
 from crm_core.plugin.storage import EntryQuery, OutcomeUnknown, StorageContext, Unit
 from crm_core.testing.storage import entry, put
-from crm_postgresql import notices
+from crm_postgresql import folds, notices
 from crm_postgresql.storage import PostgreSQLBackend
 from postgresql_proxy import Proxy
 from postgresql_server import Server
@@ -139,6 +139,28 @@ async def test_a_tenant_that_is_gone_is_forgotten_by_other_processes(
     while await server.has("north"):  # noqa: ASYNC110 -- its notice comes from the database, without an event
         await asyncio.sleep(0.01)
     assert await server.has("south")
+    await server.close()
+
+
+async def test_a_tenant_that_goes_while_streams_wait_for_it_leaves_nothing(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tenants may come and go for months: neither those that wait for one, nor its daily fold, stay in memory."""
+    monkeypatch.setattr(folds, "_EVERY", 0.0)
+    server = await opened(StorageContext(tmp_path, {"dsn": postgresql.migrated, "pool": 3}, instance="coming"))
+    for number in range(5):
+        name = f"t{number}"
+        await server.create(name)
+        seq = (await server.view(name, None)).seq
+        await server.commit(name, Unit(now=1_800_000_000, puts=(put("n1"),)))
+        waiting = asyncio.create_task(server.wait(name, seq + 1))
+        while f"coming/{name}" not in server._on.notices._events:  # noqa: ASYNC110 -- it sends no signal
+            await asyncio.sleep(0.01)
+        await server.remove(name)
+        with pytest.raises(UnknownTenant):
+            await asyncio.wait_for(waiting, 10)
+    assert not server._on.notices._events
+    assert len(server._folds._due) == 1
     await server.close()
 
 

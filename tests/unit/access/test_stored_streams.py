@@ -115,6 +115,17 @@ async def test_closed_streams_make_room_and_need_no_write_to_open_again(store: S
     assert await store.count("north", STREAMS) == 0
 
 
+async def test_callers_that_left_use_no_memory(store: Shared, clock: Any) -> None:
+    """While a stream of a tenant stays open, many tokens may be made, listen for a moment and be revoked."""
+    (one,) = processes(store, clock, 1)
+    await one.add("north", "user:ada")
+    for number in range(50):
+        await one.add("north", f"token:{number}")
+        one.remove("north", f"token:{number}")
+    assert dict(one._used["north"]) == {"user:ada": 1}
+    one.remove("north", "user:ada")
+
+
 async def until(true: Callable[[], bool]) -> None:
     """Wait for what sends no signal."""
     async with asyncio.timeout(10):
