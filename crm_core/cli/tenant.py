@@ -244,7 +244,7 @@ def restore(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     else:
         click.echo(f"{name}: restored from {file} at revision {done['revision']}")
     if done["access_ended"]:
-        click.echo("it has no API tokens, since those of the backup are another tenant's", err=True)
+        click.echo("it has no API tokens: the backup does not say that its tokens are of this tenant", err=True)
 
 
 @command.command("move", short_help="Rename a tenant.")

@@ -75,7 +75,8 @@ def listed(*, tenant: str, config: Path, as_json: bool) -> None:
         return
     for token in tokens:
         ends = f"  expires {token['expires_at']}" if token["expires_at"] and token["state"] == "active" else ""
-        used = f"  last used {token['last_used_at']}" if token["last_used_at"] else ""
+        last_used_at = token.get("last_used_at")  # a running server of 0.2.0 does not say it
+        used = f"  last used {last_used_at}" if last_used_at else ""
         click.echo(
             f"{token['id']}  {token['state']:7}  {' '.join(token['scopes'])}  {token['name'] or '-'}{ends}{used}"
         )

@@ -47,7 +47,10 @@ class Cursors:
         except (BadSignature, ValueError, zlib.error):
             made_for, position = "", None
         if made_for != _digest(context):
-            raise InvalidCursor("This cursor belongs to another list. Send it with its own filters and sort.")
+            raise InvalidCursor(
+                "This cursor belongs to another list, or is of an earlier version. Send it with its own filters and "
+                "sort, or start from the first page."
+            )
         return position
 
 
