@@ -35,12 +35,14 @@ def test_every_wire_code_is_in_the_tables_with_its_status() -> None:
 
 
 def _finding_codes() -> Iterator[tuple[str, str]]:
-    """The second argument of every ``Finding(...)`` in the project that is a plain text, and its place."""
+    """The second argument of every ``Finding(...)`` that is a plain text or the code of a problem, and its place."""
     for folder in ("crm_core", "plugins"):
         for path, call in _calls(folder, {"Finding"}):
             code = call.args[1] if len(call.args) > 1 else None
             if isinstance(code, ast.Constant):
                 yield str(code.value), str(path.relative_to(ROOT))
+            elif code is not None and (kind := ast.unparse(code).removesuffix(".code")) in errors.__all__:
+                yield getattr(errors, kind).code, str(path.relative_to(ROOT))
 
 
 def _calls(folder: str, names: Collection[str]) -> Iterator[tuple[Path, ast.Call]]:
@@ -57,7 +59,7 @@ def test_every_code_of_a_finding_is_on_the_page() -> None:
     """Each code of ``errors`` and ``warnings`` is explained, and no other is."""
     table = section(PAGE, "Codes in `errors` and `warnings`")
     shown = {code for line in table.splitlines() if line.startswith("|") for code in _CODE.findall(line.split("|")[1])}
-    made = {"module_blocked", "module_unsupported", "password_required"}  # from a kind or a member's name
+    made = {"password_required"}  # from a member's name
     assert shown - made == {code for code, _ in _finding_codes()}
 
 
