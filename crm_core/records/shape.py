@@ -130,13 +130,13 @@ class Shape:
         if not isinstance(patch, dict):
             return Validated(None, (Finding("", "wrong_type", "Send the record as a JSON object."),), ())
         members, read_only = self._by_name, self._read_only
+        current = current or {}
         writable = {
-            name: members[name].cleaned(value) if name in members else value
+            name: members[name].cleaned(value) if name in members and value != current.get(name) else value
             for name, value in patch.items()
             if name not in read_only
         }
         findings = [*self._read_only_members(patch), *unknown_members(writable, self.known)]
-        current = current or {}
         present = present_members(current, self.known)
         merged: dict[str, Any] = merge_patch(present, writable)
         references = tuple(
