@@ -20,7 +20,7 @@ _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _SERVE = "crm serve"
 _STARTED = """crm serve > serve.out 2> serve.err & server=$!
 trap 'kill "$server"; wait "$server"' EXIT
-for _ in $(seq 200); do
+for _ in $(seq 600); do
   grep -q serves serve.out && break
   kill -0 "$server" || { cat serve.err; exit 1; }
   sleep 0.1
@@ -102,7 +102,7 @@ def run_page(name: str, folder: Path, port: int, *, before: str = "", after: str
         text = block.text.replace("127.0.0.1:8000", at)
         text = re.sub(r"^make ", "make --old-file=.venv/.installed ", text, flags=re.MULTILINE)
         if re.search(r"^crm push ", text, re.MULTILINE) and "\ncrm keys " in script:
-            script += "sleep 2\n"  # by then the server has read the keys that commands have just written
+            script += "sleep 5\n"  # by then the server has read the keys that commands have just written
         script += _STARTED if text.strip() == _SERVE else text
         if re.search(r"^crm init ", text, re.MULTILINE):
             script += f"sed -i 's/127.0.0.1:8000/{at}/' config/instance.yaml\n"

@@ -24,7 +24,7 @@ echo 'telephony: {providers: [acme]}' >> config/instance.yaml
 echo '{title: Nordwind, support: {email: help@example.com}}' > branding.yaml
 crm serve > serve.out 2> serve.err & server=$!
 trap 'kill "$server"; wait "$server"' EXIT
-for _ in $(seq 200); do grep -q serves serve.out && break; kill -0 "$server"; sleep 0.1; done
+for _ in $(seq 600); do grep -q serves serve.out && break; kill -0 "$server"; sleep 0.1; done
 """
 # The pushes that the page says are refused, sent after all that it says are applied.
 AFTER = """
@@ -34,7 +34,7 @@ echo 'account: other' | crm push telephony - --strategy merge 2>&1 || true
 echo 'provider: example' | crm push telephony - 2>&1 || true
 echo 'login_message: Hello' | crm push branding - 2>&1 || true
 crm tenant create trial-1 > /dev/null
-kill -HUP "$server"; sleep 0.5
+kill -HUP "$server"; sleep 3
 echo 'overrides: {deals.view: true}' | crm push features - --tenant trial-1 2>&1 || true
 crm sign telephony telephony.yaml --scheme shared-mac --version 10 --tenant northwind --curl > captured.sh
 crm explain captured.sh

@@ -33,7 +33,7 @@ B64=$(sed -n 's/.*base64:\\([A-Za-z0-9+/=]*\\).*/\\1/p' config/keys.yaml | tail 
 SERVER=http://127.0.0.1:$PORT
 crm serve > serve.out 2> serve.err & server=$!
 trap 'kill "$server"; wait "$server"' EXIT
-for _ in $(seq 200); do grep -q serves serve.out && break; kill -0 "$server"; sleep 0.1; done
+for _ in $(seq 600); do grep -q serves serve.out && break; kill -0 "$server"; sleep 0.1; done
 export SERVER TOKEN=$(crm token create --tenant northwind --scope sync:read --scope sync:health --scope sync:admin)
 """
 
