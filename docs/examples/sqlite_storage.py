@@ -425,6 +425,7 @@ def apply(tenant: Tenant, unit: Unit) -> Committed:
     db = tenant.db
     seq, revision, head = tenant.state()
     forget_claims(db, unit.now)
+    db.executemany("DELETE FROM claims WHERE kind = ? AND key = ?", unit.releases)
     for claim in unit.claims:
         add_claim(db, claim)
     for expectation in unit.expect:
@@ -433,7 +434,6 @@ def apply(tenant: Tenant, unit: Unit) -> Committed:
     revisions = tuple(write(db, put) for put in unit.puts)
     for delete in unit.deletes:
         remove(db, delete.collection, delete.id)
-    db.executemany("DELETE FROM claims WHERE kind = ? AND key = ?", unit.releases)
     for entry in unit.entries:
         linked = link(entry, head)
         head = Head(linked.seq or 0, linked.entry_hash or "")
