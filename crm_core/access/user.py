@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from itertools import islice
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -20,6 +21,8 @@ from crm_core.model.stored_values import convert_changed
 from crm_core.model.text_types import Email, Line
 from crm_core.plugin.storage import Document, IndexValue, Put, Term
 from crm_core.settings.places import hint
+
+_MOST_UNKNOWN: Final = 20  # patterns of an assignment that one answer names
 
 USERS = "users"
 READ_ONLY = ("id", "revision")
@@ -230,9 +233,10 @@ def _semantic_errors(data: dict[str, Any], before: User | None, catalog: Catalog
 
 
 def _unknown_patterns(patterns: Iterable[object], catalog: Catalog) -> Iterator[Finding]:
+    """A finding for each unknown pattern, up to a limit: each hint costs time, in which every other request waits."""
     known = {*catalog.keys, *(f"{name}.*" for name in catalog.modules)}
     known |= {f"*.{key.partition('.')[2]}" for key in catalog.keys}
-    for at, pattern in enumerate(patterns):
-        if isinstance(pattern, str) and pattern not in known:
-            message = f"Unknown feature key or pattern {pattern[:80]!a}; {hint(pattern[:80], known)}"
-            yield Finding(f"/assignment{step(at)}", "invalid_value", message)
+    unknown = ((at, each) for at, each in enumerate(patterns) if isinstance(each, str) and each not in known)
+    for at, pattern in islice(unknown, _MOST_UNKNOWN):
+        message = f"Unknown feature key or pattern {pattern[:80]!a}; {hint(pattern[:80], known)}"
+        yield Finding(f"/assignment{step(at)}", "invalid_value", message)

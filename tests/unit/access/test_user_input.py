@@ -35,6 +35,13 @@ def test_findings_say_what_is_expected(access: Any) -> None:
     }
 
 
+def test_no_more_than_twenty_unknown_patterns_are_named(access: Any) -> None:
+    """A body of 256 KiB has room for thousands; to find the nearest known one of each would take the loop seconds."""
+    patterns = ["customers.view", *(f"made.up{at}" for at in range(10_000))]
+    found = findings(access, {"email": "ada@example.com", "role": "agent", "assignment": patterns})
+    assert [*found] == ["/assignment", *(f"/assignment/{at}" for at in range(1, 21))]
+
+
 @pytest.mark.parametrize(
     ("sent", "name"), [(" ", None), ("\u200b", None), ("\u2800", None), (" Ada\u00a0", "Ada"), ("@ada", "@ada")]
 )

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_core.model.folded_text import caseless, folded, is_visible, one_line, sort_key
+from crm_core.model.folded_text import caseless, composed, folded, is_visible, one_line, sort_key
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,21 @@ def test_a_cleaned_line_is_clean(text: str) -> None:
     once = one_line(text)
     assert unicodedata.is_normalized("NFC", once)
     assert one_line(once) == once
+
+
+@pytest.mark.parametrize("marks", ["\u0315\u0300", "\u0315\uff9e", "\u0f73\u0300", "\u0344\u0315"])
+def test_a_long_text_has_no_long_run_of_marks(marks: str) -> None:
+    """Sorting a run takes time with the square of its length: 200,000 marks would take a minute."""
+    for cleaned in (one_line("a" + marks * 1000), composed("a" + marks * 1000)):
+        runs = re.split(r"\u034f", unicodedata.normalize("NFKD", cleaned))
+        assert max(map(len, runs)) <= 61  # 30, each of which may be two
+        assert unicodedata.is_normalized("NFC", cleaned)
+
+
+@pytest.mark.parametrize("text", ["\u2500" * 600, "na\u00efve \u2014 " * 200, "\u0e01\u0e33" * 300])
+def test_a_long_text_without_such_runs_stays(text: str) -> None:
+    """Lines of signs, accents and vowel signs are what people write."""
+    assert composed(text) == text
 
 
 @pytest.mark.parametrize("text", ["", " ", "\u200b", "\u2800", "\u3164", "\u0301", "\u00ad\u2060"])
