@@ -33,11 +33,12 @@ def home(tenant: str) -> Put:
 async def keep_access(backend: StorageBackend, was: str, tenant: str, now: datetime) -> bool:
     """Let the tokens of a tenant that was renamed belong to its new name; return whether they do.
 
+    With the same name, those of a store that does not say whose they are, as 0.2.0 wrote it, belong to it from then on.
     Those of a third one, whose backup it came from, stay refused. A tenant in quarantine accepts no writes: its tokens
     are refused until it is renamed back.
     """
     with suppress(StorageUnavailable, StorageFull):
-        if await _owner(backend, tenant) in (None, was):
+        if await _owner(backend, tenant) in {None, was} - {tenant}:
             await commit(backend, tenant, Unit(now=int(now.timestamp()), puts=(home(tenant),)))
     with suppress(StorageUnavailable):  # it may not even be readable
         return not await has_foreign_access(backend, tenant)

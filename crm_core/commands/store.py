@@ -27,6 +27,7 @@ async def fold(services: Services, tenants: list[str]) -> AsyncIterator[dict[str
 
 async def backup(services: Services, tenant: str, target: str) -> AsyncIterator[dict[str, object]]:
     """Copy a tenant into a new file (0600) while writes continue; one item. ``target``: an absolute path."""
+    await keep_access(services.backend, tenant, tenant, services.now())  # a restore must know whose they are
     await services.backend.backup(tenant, Path(target))
     return only({"tenant": tenant, "file": target})
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from crm_core.access.copied_store import keep_access
 from crm_core.commands.store import missing, only, renamed_for_removal
 from crm_core.errors import SetupError
 from crm_core.model.names import is_name
@@ -60,6 +61,7 @@ async def remove(services: Services, tenant: str, backup: str | None) -> AsyncIt
         raise SetupError([f"an interrupted removal left {gone}: crm tenant remove {gone}, or move it to another name"])
     if backup is not None:
         _make_folder(Path(backup).parent)
+        await keep_access(services.backend, tenant, tenant, services.now())  # a restore must know whose they are
     await _rename(services, tenant, gone)
     if backup is not None:
         try:

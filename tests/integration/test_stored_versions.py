@@ -16,6 +16,8 @@ import msgspec
 import pytest
 
 from contract.box import SMTP, Box, good, problem
+from crm_core.commands.store import backup, restore
+from crm_core.commands.tenant import remove
 from crm_core.compose import application, open_backend
 from crm_core.errors import InvalidRecord
 from crm_core.plugin.storage import Committed, Unit
@@ -145,8 +147,7 @@ def test_what_was_accepted_is_known_again(old: Opened, tenant: str) -> None:
 
 def test_a_backup_is_restored(old: Opened) -> None:
     """A backup of that version becomes a tenant of today with all its records, and a chain that verifies."""
-    backup = old.source / "harbour.backup"
-    old.box.crm("tenant", "restore", "restored", str(backup))
+    old.box.crm("tenant", "restore", "restored", str(old.source / "harbour.backup"))
     headers = old.box.bearer("customers:read", "deals:read", "tasks:read", tenant="restored")
     for name, records in old.expected["harbour"]["records"].items():
         answer = old.box.client.get(f"{old.box.base('restored')}/{name}", headers=headers, params={"limit": 100})
@@ -203,6 +204,30 @@ async def test_secrets_and_stored_answers_are_read(tmp_path: Path, version: Path
             answer = await client.post(path, content=once["body"], headers=headers)
         assert (answer.status_code, answer.headers.get("idempotent-replayed")) == (201, "true"), answer.text
         assert answer.json()["id"] == once["id"]
+    finally:
+        await backend.close()
+
+
+@pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize("version", VERSIONS, ids=[path.name for path in VERSIONS])
+async def test_a_backup_says_whose_tokens_it_has(tmp_path: Path, version: Path, *, removed: bool) -> None:
+    """A tenant that 0.2.0 renamed, so that its log names another, has its tokens after a restore by this version."""
+    expected = json.loads((version / "expected.json").read_text())["harbour"]
+    moment = datetime.fromisoformat(expected["once"]["at"]) + timedelta(hours=1)
+    installation = install(copied(version, tmp_path / "instance"), os.environ)
+    backend = await open_backend(installation)
+    services = Services(installation, backend, Configuration(installation, lambda: moment), lambda: moment)
+    file = tmp_path / "west.backup"
+    try:
+        await backend.rename("harbour", "west")
+        if removed:
+            await remove(services, "west", str(file))
+        else:
+            await backup(services, "west", str(file))
+            await backend.remove("west")
+        (done,) = [item async for item in await restore(services, "west", str(file))]
+        assert done["access_ended"] is False
+        assert await services.tokens.caller("west", expected["tokens"]["good"])
     finally:
         await backend.close()
 
