@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from calendar import monthrange
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -12,6 +11,7 @@ from typing import Final
 from babel import Locale
 
 from crm_core.language import current, gettext
+from crm_core.model.folded_text import folded
 from crm_core.web.pages.layout.formats import RegionalFormat, month_name
 
 _ISO: Final = re.compile(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})")
@@ -108,5 +108,4 @@ def _named(text: str, regional: RegionalFormat, kind: str) -> set[int]:
 
 
 def _plain(text: str) -> str:
-    marks = unicodedata.normalize("NFD", text.casefold().rstrip("."))
-    return "".join(c for c in marks if not unicodedata.combining(c))
+    return folded(text).rstrip(".")
