@@ -56,9 +56,12 @@ def test_changes_are_grouped_by_who_made_them(sit: Sit, day: None) -> None:
     page = desk.page
     desk.go("/")
     recent = page.locator("[data-live=recent]")
-    expect(recent.locator("li", has_text="created").first).to_contain_text(re.compile(r"created \d+ deals"))
-    page.get_by_role("checkbox", name="Done: Day task 1").check()
+    expect(recent.locator("li", has_text=re.compile(r"created \d+ deals")).first).to_be_visible()
+    task = page.get_by_role("checkbox", name="Done: Day task 1")
+    task.check()
     expect(recent.locator("li").first).to_contain_text("You finished Day task 1")
+    page.get_by_role("button", name="Undo: Day task 1").click()  # the next test finds it open
+    expect(task).not_to_be_checked()
 
 
 def test_the_keyboard_stays_where_it_acts(sit: Sit, box: Box, api: Api, day: None) -> None:
