@@ -81,6 +81,11 @@ class Desk:
         assert answer.status == status, f"{path}: {answer.status}"
         return answer
 
+    def reload(self) -> None:
+        """Reload a page that is complete: before its scripts have run, Reload sends the form again that led to it."""
+        self.page.wait_for_load_state()
+        self.page.reload()
+
     def live(self) -> None:
         """Wait until the page's event stream is open."""
         self.page.locator("body[data-live=on]").wait_for()  # a handle would load all of the driver's script again

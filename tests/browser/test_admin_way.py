@@ -78,7 +78,7 @@ def test_a_revision_is_compared_previewed_and_restored(sit: Sit, box: Box) -> No
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text(re.compile("Revision .* can be restored."))).to_be_visible()
     expect(page.locator(".side .brand")).to_contain_text("After")
-    page.reload()  # compares again, and does not send the preview again
+    admin.reload()  # compares again, and does not send the preview again
     expect(page.get_by_text(re.compile("Revision .* can be restored."))).to_have_count(0)
     expect(diff.locator("ins").last).to_have_text("After")
     page.get_by_role("button", name=re.compile("^Restore")).click()

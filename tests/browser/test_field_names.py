@@ -80,7 +80,7 @@ def test_drafts_of_such_fields_come_back(desk: Desk) -> None:
     desk.go("/steps/new")
     page.fill("#f-name", "Call back")
     page.fill("#f-dataset", "typed")
-    page.reload()
+    desk.reload()
     expect(page.locator("#f-dataset")).to_have_value("typed")
     assert page.locator("form[data-dirty='changed']").count() == 1
     page.evaluate("document.getElementById('record').dispatchEvent(new MouseEvent('click', { bubbles: true }))")

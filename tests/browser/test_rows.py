@@ -44,7 +44,7 @@ def test_rows_are_added_and_removed_in_place(desk: Desk) -> None:
     assert page.evaluate("document.activeElement.id") == "f-lines-1-text"
     assert page.get_by_role("group", name="Row 2").get_by_label("Text").input_value() == "Sail"
     assert page.get_by_role("group", name="Row 3").count() == 0
-    page.reload()
+    desk.reload()
     assert page.input_value("#f-lines-1-text") == "Sail"
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 900})

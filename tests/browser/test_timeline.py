@@ -21,7 +21,7 @@ def test_a_call_is_logged_on_the_record(sit: Sit, api: Api) -> None:
     page = desk.page
     page.get_by_label("Call", exact=True).check()
     page.get_by_label("Text", exact=True).fill("Wants three boats.")
-    page.reload()  # a draft survives
+    desk.reload()  # a draft survives
     expect(page.get_by_label("Text", exact=True)).to_have_value("Wants three boats.")
     page.get_by_role("button", name="Add", exact=True).click()
     feed = page.locator(".feed").first

@@ -22,7 +22,7 @@ def test_a_token_is_created_and_revoked_by_keyboard_and_pointer(sit: Callable[..
     token = page.get_by_role("region", name="The token")
     expect(token).to_contain_text("crm_")
     text = token.inner_text()
-    page.reload()  # asks first, as the token is neither copied nor stored, and creates no other one
+    admin.reload()  # asks first, as the token is neither copied nor stored, and creates no other one
     expect(token).to_have_count(0)
     assert asked == ["beforeunload"]
     page.get_by_label("Name (required)").fill("Event team")
