@@ -265,8 +265,10 @@ class Receiver:
         nonce, seconds = self._attempt_log.nonce_claim(attempt, status), int(now.timestamp())
         if applies:
             claims = (nonce, Claim(PAYLOAD_CLAIM, planned.intent.fingerprint, nonce.evidence))
-            known_as, freed = self._context.fingerprints, attempt.fingerprints if any(known.accepted) else ()
-            unit = await unit_of(known_as, planned, claims=claims, freed=freed, entry=entry, now=seconds)
+            freed = attempt.fingerprints if any(known.accepted) else ()  # its version no longer counts
+            unit = await unit_of(
+                self._context.fingerprints, planned, claims=claims, freed=freed, entry=entry, now=seconds
+            )
         else:
             unit = Unit(now=seconds, claims=(nonce,), entries=(entry,))
         committed = await self._attempt_log.write(attempt, unit)

@@ -17,7 +17,7 @@ from served import Instance, instance
 
 
 @contextmanager
-def without_collector() -> Iterator[None]:
+def unseen_by_the_collector() -> Iterator[None]:
     """Run as with objects that a freeze has hidden from the collector."""
     gc.disable()
     try:
@@ -58,7 +58,7 @@ async def test_a_closed_connection_is_freed_without_the_collector(tmp_path: Path
             "half a head": f"GET {base}boo",
             "half a body": f"POST {base}customers HTTP/1.1\r\n{fields}Content-Length: 99\r\n\r\n{{",
         }
-        with without_collector():
+        with unseen_by_the_collector():
             seen = []
             for _ in range(3):
                 seen += await sent_and_closed(served, texts[kind], answered=kind in ("answered", "page", "events"))
