@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Final
 
 from crm_core.commands.copying import refuse_marked
@@ -113,7 +115,7 @@ def application(services: Services, shared_metrics: Path | None = None) -> Front
     services.observers.append(metrics.attempt)
     services.registry.door.observers.append(metrics.slow_call)
     _ = services.languages.by_tag  # a catalogue that cannot be read stops the start
-    pages = LoadedLater(lambda: _load_pages(services, dispatcher))
+    pages = LoadedLater(lambda: _load_rest(services, dispatcher))
 
     async def sender_of(workspace: Workspace) -> Sender:
         return await (await pages.get()).sender_of(workspace)
@@ -144,7 +146,13 @@ def application(services: Services, shared_metrics: Path | None = None) -> Front
     )
 
 
-def _load_pages(services: Services, dispatcher: Dispatcher) -> Pages:
+def _load_rest(services: Services, dispatcher: Dispatcher) -> Pages:
+    """The pages, and every module that a request may need: later, an upgrade may have replaced the program's files."""
+    from crm_core import access, commands, records, sync, workspace
+
+    for package in (access, commands, records, sync, workspace):
+        for module in iter_modules(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
     with without(*UNUSED):
         from crm_core.web.app import create_app
     from crm_core.web.front import Pages
