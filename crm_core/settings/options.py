@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from crm_core.model.fields import struct_fields
+from crm_core.errors import Finding
+from crm_core.model.diff import steps_of
+from crm_core.model.fields import convert, struct_fields
 from crm_core.settings.document import Items, MappingMember, Node
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
 from crm_core.settings.places import FileProblem, Place, Wrong, hint, quoted, setup_error
 from crm_core.settings.reading import Members
 from crm_core.settings.salvage import UnloadedInstance
-
-_AT = re.compile(r" - at `(\$[^`]*)`$")
-_STEP = re.compile(r"\[(\d+)\]|\.([^.\[\]]+)")
 
 
 def read_options(
@@ -60,10 +58,8 @@ def _read(member: MappingMember | None, name: str, option_type: type[msgspec.Str
             if option.required:
                 members.wrong(place, f"`{option.encode_name}` is missing in {quoted(name)}; add it")
             continue
-        try:
-            values[option.name] = msgspec.convert(untyped(entry.value), option.type)
-        except msgspec.ValidationError as error:
-            members.problems.append(_problem(error, entry.value, option.type))
+        values[option.name], findings = convert(untyped(entry.value), option.type)
+        members.problems += (_problem(finding, entry.value) for finding in findings)
     members.done()
     return _validated(option_type, values, place, name)
 
@@ -79,33 +75,16 @@ def _validated(option_type: type[msgspec.Struct], values: Mapping[str, Any], pla
         raise Wrong.at(place, message) from None
 
 
-def _problem(error: msgspec.ValidationError, node: Node, kind: object) -> FileProblem:
-    """The type's complaint, with the place of the value; a text's own description in place of its pattern."""
-    message = str(error)
-    if "matching regex" in message and (description := _description(kind)):
-        return FileProblem(node.place, f"expected {description}; change this value")
-    path = _AT.search(message)
-    if path is not None:
-        message = message[: path.start()]
-        for step in _steps(path.group(1)):
-            node = _inside(node, step)
-    return FileProblem(node.place, f"{message[:1].lower()}{message[1:]}; change this value")
+def _problem(finding: Finding, node: Node) -> FileProblem:
+    """A finding, with the place of its value."""
+    for step in steps_of(finding.pointer):
+        node = _inside(node, step)
+    return FileProblem(node.place, f"{finding.message[:1].lower()}{finding.message[1:].rstrip('.')}; change this value")
 
 
-def _description(kind: object) -> str | None:
-    """How a type, or the text in ``text or null``, describes itself."""
-    schema = msgspec.json.schema(kind)
-    return next((part["description"] for part in (schema, *schema.get("anyOf", ())) if "description" in part), None)
-
-
-def _steps(path: str) -> Iterator[int | str]:
-    for index, name in _STEP.findall(path):
-        yield int(index) if index else name
-
-
-def _inside(node: Node, step: int | str) -> Node:
-    if isinstance(node, Items) and isinstance(step, int) and step < len(node.items):
-        return node.items[step]
+def _inside(node: Node, step: str) -> Node:
+    if isinstance(node, Items):
+        return node.items[int(step)]
     if isinstance(node, MappingNode):
         for member in node.members:
             if member.name == step:

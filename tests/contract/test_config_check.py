@@ -169,11 +169,12 @@ def test_every_mistake_in_instance_yaml_is_named_in_one_run(box: Box) -> None:
     (box.config / "instance.yaml").write_text(settings)
     first = settings.splitlines().index("watts: 40") + 1
     lines = box.crm("config", "check", code=1).splitlines()
+    host = "this must be a full host name, or an address in brackets such as [192.0.2.1]"
     assert [line.partition(";")[0].split(": ", 1) for line in lines] == [
         [f"instance.yaml:{first}:1", "unknown member `watts`"],
         [f"instance.yaml:{first + 1}:13", "`crm.example.com` is not an origin"],
-        [f"instance.yaml:{first + 3}:11", "expected `int` >= 1"],
-        [f"instance.yaml:{first + 4}:14", "expected a full host name, or an address in brackets such as [192.0.2.1]"],
+        [f"instance.yaml:{first + 3}:11", "this must be a port from 1 to 65535"],
+        [f"instance.yaml:{first + 4}:14", host],
         [f"instance.yaml:{first + 5}:3", "unknown member `host`"],
         [f"instance.yaml:{first + 6}:19", "`https://app.example.com:65536` is not an origin"],
     ]

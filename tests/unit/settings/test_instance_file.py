@@ -151,7 +151,7 @@ def test_mistakes_in_options(instance: Any, problems: Any) -> None:
         "instance.yaml:3:27",
         "instance.yaml:4:1",
     ]
-    assert "expected `int`" in reported[0]
+    assert "this must be a whole number" in reported[0]
     assert "did you mean `dimmed`?" in reported[1]
     assert "did you mean `lamp`?" in reported[2]
 

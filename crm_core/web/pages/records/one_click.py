@@ -9,6 +9,7 @@ import msgspec
 from crm_core.errors import InvalidRecord, NotFound, RevisionMismatch
 from crm_core.language import gettext
 from crm_core.model.change_log import ChangeEntry
+from crm_core.model.diff import steps_of
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.guarded_store import RecordAccess
@@ -120,7 +121,7 @@ def before_of(entry: ChangeEntry, record_type: RecordType) -> dict[str, Any]:
     """The merge patch that sets every changed place back, but for computed ones."""
     patch: dict[str, Any] = {}
     for change in entry.changes:
-        *outer, last = (step.replace("~1", "/").replace("~0", "~") for step in change.pointer[1:].split("/"))
+        *outer, last = steps_of(change.pointer)
         place = patch
         for name in outer:
             place = place.setdefault(name, {})
