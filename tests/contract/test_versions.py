@@ -36,7 +36,7 @@ class Line:
 @pytest.fixture(scope="module")
 def box(boxes: Boxes) -> Box:
     """An instance with a tenant of two keys for each test."""
-    names = [f"line-{number}" for number in range(10)]
+    names = [f"line-{number}" for number in range(11)]
     return boxes(tenants={name: {"keys": [roster_key(name, 2), roster_key(name, 3)]} for name in names})
 
 
@@ -115,6 +115,16 @@ def test_a_body_whose_version_no_longer_counts_is_applied_again(line: Line, revo
     line.applied("branding", ours, envelope={"version": 1}, key_version=3)
     assert line.public()["branding"]["title"] == "ours"
     problem(line.push("branding", ours, envelope={"version": 1}, key_version=3), 409, "duplicate_payload")
+
+
+def test_a_combined_body_is_no_repeat_once_one_of_its_versions_no_longer_counts(line: Line) -> None:
+    """It is refused for the section whose version still counts, and current says which."""
+    both = {"branding": {"title": "a"}, "workspace": {}}
+    line.applied("combined", both, envelope={"version": 5})
+    problem(line.push("combined", both, envelope={"version": 5}), 409, "duplicate_payload")
+    line.box.crm("tenant", "reset-version", line.tenant, "branding")
+    refusal = problem(line.push("combined", both, envelope={"version": 5}), 409, "stale_version")
+    assert refusal["current"] == {"branding": 0, "workspace": 5}
 
 
 def test_a_refused_push_and_a_preview_take_no_version(line: Line) -> None:

@@ -90,17 +90,19 @@ def test_a_form_of_someone_who_signed_out_is_not_saved(box: Box, signed_out: boo
     assert customers(box) == before + (not signed_out)
 
 
-async def unfinished(live: Instance, path: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """POST half a body; the head of the answer as text, and its problem."""
+async def unfinished(
+    live: Instance, path: str, headers: Mapping[str, str], before: str = ""
+) -> tuple[str, dict[str, str]]:
+    """POST half a body, after the requests of ``before``; what was answered up to its problem, and the problem."""
     host, _, port = live.url.removeprefix("http://").rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     fields = {"Host": host, "Content-Length": "10", "Content-Type": "application/json", **headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    writer.write(f"POST {path} HTTP/1.1\r\n{lines}\r\nhalf".encode())
+    writer.write(f"{before}POST {path} HTTP/1.1\r\n{lines}\r\nhalf".encode())
     async with asyncio.timeout(5):
         answer = (await reader.read()).decode()
     writer.close()
-    head, _, body = answer.partition("\r\n\r\n")
+    head, _, body = answer.rpartition("\r\n\r\n")
     return head.lower(), json.loads(body)
 
 
@@ -116,6 +118,16 @@ async def test_a_push_whose_body_never_ends_is_logged(tmp_path: Path) -> None:
             [entry] = (await client.get("sync/log", params={"request_id": problem["request_id"]})).json()["items"]
         assert (entry["status"], entry["error_code"]) == ("rejected", "request_timeout")
         assert (entry["seq"], entry["payload_type"], entry["payload_bytes"]) == (None, "branding", None)
+
+
+async def test_a_push_that_waits_behind_others_is_refused_if_its_body_never_ends(tmp_path: Path) -> None:
+    """The requests before it on its connection are answered, and it has its entry in the log."""
+    async with instance(tmp_path, deadlines=SHORT) as live:
+        before = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 3
+        head, problem = await unfinished(live, BRANDING, live.signed("branding", b"half"), before)
+        assert (head.count("http/1.1 200"), problem["code"]) == (3, "request_timeout")
+        async with live.client(await live.token("sync:read")) as client:
+            assert (await client.get("sync/log", params={"request_id": problem["request_id"]})).json()["items"]
 
 
 async def test_a_body_that_never_ends_is_refused_if_the_framework_routes_it(tmp_path: Path) -> None:
