@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from crm_core.errors import CrmError, InvalidRecord, LimitReached, RecordArchived
+from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, RecordArchived
 from crm_core.model.turns import Turn
 from crm_core.plugin.storage import Committed, Conflict, Read, Unit
 from crm_core.records.batch_items import ID, BatchItem, NamedRecords, items_of, missing, read_item
@@ -178,13 +178,14 @@ def _under(error: CrmError, at: int) -> CrmError:
 
 def _refuse_any(outcomes: list[Outcome]) -> None:
     """Refuse an atomic batch with an item refused: for the first reason in the order of refusals, all input errors."""
-    refusals = [outcome for outcome in outcomes if isinstance(outcome, CrmError)]
+    refusals = {at: outcome for at, outcome in enumerate(outcomes) if isinstance(outcome, CrmError)}
     if not refusals:
         return
-    first = min(refusals, key=_rank)
+    at, first = min(refusals.items(), key=lambda refused: _rank(refused[1]))
     if not isinstance(first, InvalidRecord):
+        first.errors = first.errors or (Finding(f"/items/{at}", first.code, first.detail),)
         raise first
-    invalid = [finding for error in refusals if isinstance(error, InvalidRecord) for finding in error.errors]
+    invalid = [finding for error in refusals.values() if isinstance(error, InvalidRecord) for finding in error.errors]
     raise InvalidRecord("Nothing was written. `errors` lists the problems of each item.", errors=invalid)
 
 

@@ -88,6 +88,12 @@ async def test_an_archived_record_takes_no_change(world: World) -> None:
         results = read((await world.records.batches.run(access, batch)).body)["results"]
         assert [each["status"] for each in results] == [409, 201]
         assert (results[0]["problem"]["code"], results[0]["problem"]["id"]) == ("record_archived", made["id"])
+    batch = Batch(
+        data={"items": [{"name": "C"}, items[0]]}, atomic=True, request_id="r", instance="eu1", idempotent=None
+    )
+    with pytest.raises(RecordArchived) as refused:
+        await world.records.batches.run(access, batch)
+    assert [(each.pointer, each.code) for each in refused.value.errors] == [("/items/1", "record_archived")]
     assert (await detail(world, made["id"]))["name"] == "Ada"
 
 
