@@ -70,6 +70,8 @@ async def test_waiting_adds_little_to_a_connection(tmp_path: Path) -> None:
         job = [(address.hostname, address.port), await _requests(served)]
         client.stdin.write(json.dumps(job).encode() + b"\n")
         assert await client.stdout.readline() == b"sent\n"
+        async with served.client() as visitor:  # the pages load now, not while memory is measured
+            assert (await visitor.get(f"{served.url}/i/eu1/t/northwind/login")).status_code == 200
         costs, waiting = {}, 0
         async with asyncio.timeout(30):
             for kind in KINDS:
