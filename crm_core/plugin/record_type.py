@@ -141,7 +141,8 @@ class RecordType(ABC):
         """The members of ``RECORD``, in order."""
         described = describe(self.RECORD, self.LABELS, {each.member: each.record_type for each in self.REFERENCES})
         return tuple(
-            msgspec.structs.replace(member, is_person=True) if member.name == self.OWNER else member
+            # An email address of a colleague says nothing about whom the record is about: two may share an owner.
+            msgspec.structs.replace(member, is_person=True, kind="text") if member.name == self.OWNER else member
             for member in described
         )
 

@@ -15,7 +15,7 @@ VISITS = '''
 """Visits to customers, as a lone plugin."""
 from typing import Literal
 import msgspec
-from crm_core.model.record_members import Amount, Currency, Day, Line, Notes, RecordId
+from crm_core.model.record_members import Amount, Currency, Day, EmailAddress, Line, Notes, RecordId
 from crm_core.plugin import hookimpl
 from crm_core.plugin.record_type import Due, RecordType, Reference
 
@@ -29,7 +29,8 @@ class Visit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     mood: Literal["good", "bad"] | None = None
     fee: Amount | None = None
     currency: Currency | None = None
-    owner: Line | None = None
+    owner: EmailAddress | None = None
+    code: Line | None = None
     done: bool = False
     notes: Notes | None = None
     base: Line | None = None
@@ -43,7 +44,8 @@ class Visits(RecordType):
     SINGULAR = "Visit"
     RECORD = Visit
     SORTABLE = ("name", "day")
-    FILTERABLE = ("customer_id", "state", "owner", "done")
+    FILTERABLE = ("customer_id", "state", "owner", "done", "code")
+    UNIQUE = ("code",)
     SEARCHED = ("name",)
     REFERENCES = (Reference("customer_id", "customers"),)
     COLUMNS = ("name", "customer_id", "day", "state")
@@ -237,3 +239,22 @@ def test_members_may_have_the_names_of_the_forms_own_fields(desk: Visitor) -> No
         f"{path}/edit", f"{path}/edit", **fields, **{**mine, "base": "Lübeck"}, **{"form:pick:base": "mine"}
     )
     assert "Lübeck" in page
+
+
+def test_records_of_one_owner_are_no_duplicates(desk: Visitor) -> None:
+    """The owner's address says nothing about the record: no banner, no question before a save, no key of an import."""
+    desk.visit(owner=EMAIL)
+    assert "may be the same" not in desk.get(f"/visits/{desk.visit(owner=EMAIL)}")
+
+
+def test_an_import_recognises_records_by_a_unique_text(desk: Visitor) -> None:
+    """The row with the number of a record changes it; without that key it would be refused as not unique."""
+    path = f"/visits/{desk.visit(code='V-7')}"
+    sent = {"csv": "Name,Code,Owner\nSeen,v-7,\nMore,V-8,\n"}
+    page = desk.post("/visits/import", "/visits/import", **sent)
+    assert re.findall(r'<option value="([^"]*)"', page.split('name="key"')[1].split("</select>")[0]) == [
+        "external_id", "code", "",
+    ]  # fmt: skip
+    assert "1 visit would be created, 1 updated" in page
+    desk.post("/visits/import", "/visits/import/run", **sent)
+    assert "Seen" in desk.get(path)

@@ -147,11 +147,12 @@ def _compared(text: str) -> str:
 
 
 def keys_of(record_type: RecordType) -> Iterator[Option]:
-    """What rows can be recognised by: the external id, an email address, or nothing."""
+    """What rows can be recognised by: the external id, an email address, a text that no two have, or nothing."""
     yield Option(EXTERNAL_ID, gettext("External ID"))
-    for member in record_type.members:
-        if member.kind == "email" and member.name in record_type.FILTERABLE:
-            yield Option(member.name, member_label(member))
+    for name, member in leaves(record_type):
+        is_key = member.kind == "email" or (member.is_written and name in record_type.UNIQUE)
+        if is_key and name in record_type.FILTERABLE:
+            yield Option(name, member_label(member))
     yield Option("", gettext("Nothing: create each row"))
 
 

@@ -216,16 +216,14 @@ class RowImport:
             gettext("There is no {record} “{text}”.", record=self._context.singular_of(other), text=text),
         )
 
-    async def _known(self, email: str) -> Mapping[str, str]:
-        """The id of the record with this email address; nothing if there is none."""
+    async def _known(self, text: str) -> Mapping[str, str]:
+        """The id of the record with this email address, or this value of a unique member; nothing if there is none."""
         try:
-            found, _ = await records_of(self._context, self._type.NAME, {self._key: email, "limit": "2"})
-        except InvalidParameter:  # no address: the batch refuses it with its own sentence
+            found, _ = await records_of(self._context, self._type.NAME, {self._key: text, "limit": "2"})
+        except InvalidParameter:  # no such value: the batch refuses it with its own sentence
             return {}
         if len(found) > 1:
-            raise not_chosen(
-                self._key, gettext("Several records have the address {email}. Use the external ID.", email=email)
-            )
+            raise not_chosen(self._key, gettext("Several records have “{text}”. Use the external ID.", text=text))
         return {"id": found[0]["id"]} if found else {}
 
 
