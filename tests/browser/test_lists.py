@@ -69,3 +69,40 @@ def test_a_phone_filters_in_a_sheet_and_saves_a_view(sit: Sit, api: Api) -> None
     page.get_by_role("button", name="Remove this view").click()
     expect(page.get_by_role("link", name="Sheets 3")).to_have_count(0)
     assert wrong == []
+
+
+def test_the_keyboard_stays_on_a_filter(sit: Sit, api: Api) -> None:
+    """The page that a filter loads has the focus on it, so arrows reach the next choice, and says what matches."""
+    for number in range(2):
+        api.put("customers", f"stay-{number}", name=f"Stayfast {number}", status="active")
+    desk = sit(People.agent)
+    page = desk.page
+    page.add_init_script("""addEventListener("load", () => new MutationObserver(([{ target }]) => {
+        document.body.dataset.said = target.textContent;
+    }).observe(document.querySelector("[data-matches]"), { childList: true }))""")
+    desk.go("/customers")
+    page.locator("#q").fill("stayfast")
+    page.locator("#q").press("Enter")
+    page.wait_for_url("**/customers?q=stayfast")
+    expect(page.locator("#q")).to_be_focused()
+    page.locator("#by-status").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_url("**&status=lead")
+    expect(page.locator("#by-status")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_url("**&status=active")
+    expect(page.locator("#by-status")).to_be_focused()
+    expect(page.locator("body")).to_have_attribute("data-said", "2 customers match")
+    desk.go("/customers?q=stayfast")
+    expect(page.locator("#by-status")).not_to_be_focused()
+
+
+def test_the_keyboard_stays_on_the_kinds_of_a_timeline(sit: Sit, api: Api) -> None:
+    """So it does where the address has a fragment, to which browsers go without the focus."""
+    made = api.put("customers", "stay-0", name="Stayfast 0", status="active")
+    desk = sit(People.agent)
+    desk.go(f"/customers/{made['id']}")
+    desk.page.locator("#show").focus()
+    desk.page.keyboard.press("ArrowDown")
+    desk.page.wait_for_url("**/*#timeline")
+    expect(desk.page.locator("#show")).to_be_focused()

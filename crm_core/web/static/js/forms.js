@@ -25,6 +25,7 @@ export function watchForms() {
   const wrong = document.querySelectorAll("main [aria-invalid='true']");
   const notice = wrong.length === 1 ? null : document.querySelector("[data-errors]");
   (notice ?? wrong[0] ?? document.querySelector("[data-new] .in"))?.focus();
+  addEventListener("load", filtered); // not before: a fragment in the address takes the focus away
 }
 
 function submitted(event) {
@@ -35,6 +36,7 @@ function submitted(event) {
   if (form.method === "dialog" || event.defaultPrevented) return;
   if (pressed?.getAttribute("aria-busy") === "true") return event.preventDefault();
   if (form.dataset.dirty) form.dataset.dirty = "";
+  if (form.method === "get") sessionStorage.setItem("filtered", JSON.stringify([new URL(addressOf(target)).pathname, document.activeElement.id]));
   if (form.matches("[data-swap-post]") || form.querySelector("[data-submit]:is(input)")) {
     event.preventDefault();
     return post(target, button);
@@ -49,6 +51,17 @@ function submitted(event) {
     return steps(target, button);
   }
   if (pressed?.dataset.busy) busy(pressed);
+}
+
+// A filter loads the page again: the focus stays on it, and a screen reader says how many records match.
+function filtered() {
+  const [path, id] = JSON.parse(sessionStorage.getItem("filtered") ?? "[]");
+  sessionStorage.removeItem("filtered");
+  const field = path === location.pathname && id ? document.getElementById(id) : null;
+  const status = document.querySelector("[data-matches][role=status]");
+  field?.focus({ preventScroll: true });
+  field?.select?.();
+  if (field && status) setTimeout(() => { status.textContent = status.textContent; }, 500); // after the name of the field
 }
 
 // Sends a form, swaps in the changed parts of the page in the response, and shows its confirmation.
