@@ -65,7 +65,10 @@ def test_changes_are_grouped_by_who_made_them(sit: Sit, day: None) -> None:
 
 
 def test_the_keyboard_stays_where_it_acts(sit: Sit, box: Box, api: Api, day: None) -> None:
-    """After Undo the focus is on the task's box; a task that leaves a list leaves it on the link of the next one."""
+    """After Undo the focus is on the task's box; a task that leaves a list leaves it on the link of the next one.
+
+    Without a network the box shows that the task is not done.
+    """
     for number in (1, 2, 3):
         api.put(
             "tasks",
@@ -89,5 +92,11 @@ def test_the_keyboard_stays_where_it_acts(sit: Sit, box: Box, api: Api, day: Non
     expect(page.get_by_role("button", name="Done: Stay 2")).to_have_count(0)
     expect(tab.locator(".num")).to_have_text(str(still_open))
     expect(page.get_by_role("link", name="Stay 3")).to_be_focused()
+    desk.go("/")
+    page.context.set_offline(True)
+    page.get_by_role("checkbox", name="Done: Stay 1").click()
+    expect(page.locator("[data-refused]")).to_contain_text("The server could not be reached.")
+    expect(page.get_by_role("checkbox", name="Done: Stay 1")).not_to_be_checked()
+    page.context.set_offline(False)
     for number in (1, 3):  # no other test finds them open
         api.put("tasks", f"stay-{number}", name=f"Stay {number}", done=True)

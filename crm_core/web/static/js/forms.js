@@ -86,8 +86,9 @@ export async function post(form, button = null) {
   } catch {
     refused();
   }
+  own(form).reset(); // back to the stored state
   const { ok, page } = await fetchPage(location.href).catch(() => ({ ok: false }));
-  if (ok) swapParts(page, { asked: true }); // back to the stored state
+  if (ok) swapParts(page, { asked: true });
   return false;
 }
 

@@ -29,6 +29,7 @@ async function open(pen) {
   if (isNeeded(document.querySelector(FORM))) return;
   const { ok, page } = await fetchPage(pen.href).catch(() => ({ ok: false }));
   if (isNeeded(document.querySelector(FORM))) return;
+  if (!page) return refused();
   const fetched = ok && page.getElementById("record");
   const row = document.querySelector(`[data-field="${name}"]`); // the details may have been rendered again
   if (!fetched || !row || !fieldOf(fetched, name)) return location.assign(pen.href);
