@@ -63,7 +63,7 @@ async function search(picker, text) {
   const answer = await fetch(`${path}/choices?${query}`).then((found) => (found.ok ? found.json() : null)).catch(() => null);
   clearTimeout(slow);
   if (asked !== picker.box.asked || document.activeElement !== picker.input) return;
-  if (!answer) return list(picker, [note(_("Search did not answer. Try again."))]);
+  if (!answer) return list(picker, [note((picker.status.textContent = _("Search did not answer. Try again.")))]);
   const rows = answer.items.map((one) => option(one, text));
   if (answer.more) rows.push(note(_("{n} more match. Type more to narrow.", { n: answer.more })));
   if (!answer.items.length && text) rows.push(note(_("Nothing matches “{text}”", { text })));
@@ -73,7 +73,7 @@ async function search(picker, text) {
   picker.box.moved = false;
   if (picker.box.enter && answer.items.length) return choose(picker, picker.list.querySelector("[role=option]"));
   const count = answer.items.length + answer.more;
-  picker.status.textContent = count ? ngettext("{n} matches", "{n} match", count) : _("No match");
+  picker.status.textContent = count ? ngettext("{n} match", "{n} matches", count) : _("No match");
 }
 
 function list(picker, rows) {
@@ -146,9 +146,9 @@ function set(picker, value, text) {
 // The short form of a new record; what it creates is chosen at once.
 function create(picker, { create: singular, fields, text }) {
   open(picker, false);
-  const dialog = element("dialog");
   const form = element("form", { className: "stack pad", method: "dialog" });
   const heading = element("h2", { textContent: _("New {record}", { record: singular }) });
+  const dialog = element("dialog", { ariaLabel: heading.textContent });
   const problem = element("p", { className: "err" });
   problem.setAttribute("role", "alert");
   form.append(heading, problem, ...fields.map(([name, label]) => field(name, label, name === "name" ? text : "")), buttons(singular));
