@@ -1,0 +1,98 @@
+"""Pages on paper and in forced colors, and the names of people and records that fit no layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from browser.api import Api
+from browser.desk import PASSWORD, Desk, People
+from contract.box import TENANT, Box
+
+pytestmark = pytest.mark.usefixtures("plain")
+Sit = Callable[..., Desk]
+LONG = "Friederike-Charlotte von der Marwitz-Schulenburg-Hohenstein"
+
+
+def _style(found: Locator, name: str) -> str:
+    return str(found.evaluate("(one, name) => getComputedStyle(one)[name]", name))
+
+
+def test_what_is_chosen_shows_in_forced_colors(sit: Sit, api: Api) -> None:
+    """Only a done task has a check; the current tab, a filter that is on and the kind of a note have an outline."""
+    for number in range(2):
+        api.put("tasks", f"forced-{number}", name=f"Forced {number}", done=bool(number), assignee=People.agent.email)
+    customer = api.put("customers", "forced", name="Forced Rowers")
+    desk = sit(People.agent, forced_colors="active")
+    page = desk.page
+    desk.go("/tasks?view=list&q=forced")
+    checks = [
+        _style(page.get_by_role("button", name=f"Done: Forced {number}").locator(".i"), "visibility")
+        for number in (0, 1)
+    ]
+    assert checks == ["hidden", "visible"]
+    desk.go(f"/tasks?view=list&assignee={People.agent.email}")
+    assert _style(page.get_by_role("link", name="Mine", exact=True), "outlineStyle") == "solid"
+    desk.go("/tasks?view=list")
+    tabs = page.get_by_role("navigation", name="Views of Tasks").get_by_role("link")
+    assert [_style(tabs.nth(at), "outlineStyle") for at in (0, 1)] == ["solid", "none"]
+    desk.go(f"/customers/{customer['id']}")
+    kinds = page.locator(".kinds label")
+    assert [_style(kinds.nth(at), "outlineStyle") for at in (0, 1)] == ["solid", "none"]
+
+
+def test_paper_is_white(sit: Sit) -> None:
+    """A page printed from the dark scheme has dark text, and no strip in the color of the sidebar."""
+    desk = sit(People.agent, color_scheme="dark")
+    desk.go("/customers")
+    app, heading = desk.page.locator(".app"), desk.page.get_by_role("heading", level=1)
+    bright = _style(heading, "color")
+    desk.page.emulate_media(media="print")
+    assert _style(heading, "color") != bright
+    assert _style(app, "backgroundImage") == "none"
+
+
+def test_a_long_name_fits_a_phone(sit: Sit, box: Box, api: Api, aside: Callable[..., object]) -> None:
+    """The button that disables a user breaks the name; on a record the owner's name stays clear of the pen."""
+    email = "friederike@nordwind.example"
+    words = (
+        "user",
+        "create",
+        "--tenant",
+        TENANT,
+        "--email",
+        email,
+        "--name",
+        LONG,
+        "--role",
+        "agent",
+        "--password-stdin",
+    )
+    aside(lambda: box.crm(*words, stdin=f"{PASSWORD}\n"))
+    customer = api.put("customers", "long", name="Long Rowers", owner=email)
+    desk = sit(viewport={"width": 320, "height": 700})
+    page = desk.page
+    desk.go("/users")
+    page.get_by_role("link", name=LONG).click()
+    expect(page.get_by_role("button", name=f"Disable {LONG}")).to_be_visible()
+    assert desk.overflow() == 0
+    desk.go(f"/customers/{customer['id']}")
+    who, pen = (
+        page.locator(".editable .who").bounding_box(),
+        page.get_by_role("link", name="Change owner").bounding_box(),
+    )
+    assert who is not None
+    assert pen is not None
+    assert who["x"] + who["width"] <= pen["x"]
+
+
+def test_the_breadcrumb_of_a_name_from_right_to_left(sit: Sit, api: Api) -> None:
+    """The stroke is between the list and the name, not behind the name."""
+    made = api.put("customers", "hebrew", name="שלום")
+    desk = sit(People.agent)
+    desk.go(f"/customers/{made['id']}")
+    crumb = desk.page.locator(".crumbs [aria-current]")
+    assert _style(crumb, "direction") == "ltr"
+    assert _style(crumb.locator("bdi"), "direction") == "rtl"
