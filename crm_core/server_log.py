@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import logging
+import traceback
+from typing import Final
+
+CORE: Final = "crm_core."
+"""The beginning of the names of the core's own modules."""
 
 
 class ServerLog:
@@ -24,12 +29,11 @@ class ServerLog:
         self._logger.error(event, extra={"members": members})
 
 
-def origin(error: BaseException | None) -> dict[str, str]:
-    """The type of an exception and the line that raised it."""
+def origin(error: BaseException | None, *, outside: str = "") -> dict[str, str]:
+    """The type of an exception and the line that raised it; the last one ``outside`` these modules, if there is one."""
     if error is None:
         return {}
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "unknown"
-    return {"error": type(error).__name__, "at": place}
+    trace = traceback.walk_tb(error.__traceback__)
+    places = [f"{frame.f_globals.get('__name__')}:{line}" for frame, line in trace] or ["unknown"]
+    foreign = [place for place in places if outside and not place.startswith(outside)]
+    return {"error": type(error).__name__, "at": (foreign or places)[-1]}

@@ -110,7 +110,7 @@ async def _unread(services: Services, tenant: str) -> list[str]:
     """Stored data that no plugin can read, in sentences."""
     workspace = await services.views.of(tenant)
     orphaned = map(orphan_sentence, await services.records.orphaned(tenant))
-    return [*(fault.sentence for fault in workspace.faults), *orphaned]
+    return [*(f"{fault.sentence} {fault.cause}".rstrip() for fault in workspace.faults), *orphaned]
 
 
 async def _sealed(services: Services, tenant: str) -> list[str]:

@@ -19,7 +19,7 @@ from weakref import WeakSet
 import msgspec
 
 from crm_core.errors import CrmError, Finding, PluginFailed
-from crm_core.server_log import ServerLog, origin
+from crm_core.server_log import CORE, ServerLog, origin
 
 T = TypeVar("T")
 Check = Callable[[Any], T]
@@ -95,8 +95,11 @@ class Door:
         if left - reading.at > _FRESH:
             reading.cpu, reading.at = self._clock(), left
         since = reading.cpu + left - reading.at  # no less than what the clock of CPU would say now
+        has_answered = False
         try:
-            return check(function())
+            answer = function()
+            has_answered = True
+            return check(answer)
         except through:
             raise
         except BaseException as error:  # foreign code may raise anything, such as CancelledError; it is named
@@ -106,10 +109,13 @@ class Door:
                 raise
             if self._on_failure is not None:
                 self._on_failure(plugin, hook, error)
-            known = f"The plugin {plugin} failed in {hook}"
+            known, found = f"The plugin {plugin} failed in {hook}", origin(error, outside=CORE)
+            cause = " at ".join(found.values())
+            if has_answered and found["at"].startswith(CORE) and type(error) in (TypeError, ValueError):
+                cause = f"what it returned is wrong: {error}"  # the words of a check, which quote no value
             failed = PluginFailed(
                 f"{known}. The server's log has the cause.",
-                operator_detail=f"{known}: {' at '.join(origin(error).values())}.",
+                operator_detail=f"{known}: {cause}.",
                 plugin=plugin,
                 hook=hook,
             )

@@ -132,7 +132,8 @@ def plan(
     for name in sections:
         if fault := after.readings[name].fault:
             # A type that fails on a section which it accepted must fail before the section is in effect.
-            raise PluginFailed(f"{fault.sentence}", plugin=fault.plugin, hook=fault.hook)
+            failed = f"The plugin {fault.plugin} failed in {fault.hook}. The server's log has the cause."
+            raise PluginFailed(failed, operator_detail=fault.cause, plugin=fault.plugin, hook=fault.hook)
     return Plan(
         outcomes=outcomes,
         intent=intent,

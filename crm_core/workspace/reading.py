@@ -28,7 +28,8 @@ class SectionFault(msgspec.Struct, frozen=True, kw_only=True):
     """Why a stored section cannot be read.
 
     ``plugin`` is empty if none brings its type; ``member``: a pointer into the section, empty for all of it; ``hook``:
-    the method that failed, or empty. ``withholds``: the capabilities of its type, which the workspace goes without.
+    the method that failed, or empty, and ``cause``: what it raised and where, for operators. ``withholds``: the
+    capabilities of its type, which the workspace goes without.
     """
 
     section: str
@@ -36,6 +37,7 @@ class SectionFault(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     member: str = ""
     hook: str = ""
+    cause: str = ""
     withholds: tuple[str, ...] = ()
 
     @property
@@ -54,9 +56,9 @@ class SectionFault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Unreadable(Exception):
-    def __init__(self, reason: str, member: str = "", hook: str = "") -> None:
+    def __init__(self, reason: str, member: str = "", hook: str = "", cause: str = "") -> None:
         super().__init__(reason)
-        self.reason, self.member, self.hook = reason, member, hook
+        self.reason, self.member, self.hook, self.cause = reason, member, hook, cause
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -95,6 +97,7 @@ def read_section(stored: Section, calls: PayloadCalls) -> Reading:
             reason=error.reason,
             member=error.member,
             hook=error.hook,
+            cause=error.cause,
             withholds=tuple(capability for capability in CAPABILITIES if calls.offers(stored.name, capability)),
         )
         return Reading(stored, None, fault=fault)
@@ -129,7 +132,7 @@ def _meaning(payload_type: PayloadType, part: Callable[[], Any], calls: PayloadC
 
 def _failed(error: PluginFailed) -> _Unreadable:
     hook = str(error.evidence["hook"])
-    return _Unreadable(f"Its method {hook} failed.", hook=hook)
+    return _Unreadable(f"Its method {hook} failed.", hook=hook, cause=error.operator_detail)
 
 
 def _in_present_schema(stored: Section, payload_type: PayloadType, calls: PayloadCalls) -> Section:

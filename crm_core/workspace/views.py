@@ -126,7 +126,7 @@ class Views:
                     section=fault.section,
                     plugin=fault.plugin,
                     member=fault.member,
-                    reason=fault.reason,
+                    reason=fault.cause or fault.reason,
                 )
 
     def learn(self, workspace: Workspace) -> None:

@@ -183,7 +183,11 @@ def test_a_plugin_that_raises_in_a_push_is_named_and_nothing_is_used(made: Made,
     assert after["counts"]["24h"]["failed"] == 1
     assert "secret of the part" not in box.log_text()
     assert "Traceback" not in box.log_text() + str(reported)
-    assert '"plugin_failed"' in box.log_text()
+    assert "stored section" not in reported["detail"]
+    failed = next(line for line in map(json.loads, box.log_text().splitlines()) if line["event"] == "plugin_failed")
+    assert (failed["plugin"], failed["hook"]) == (reported["plugin"], reported["hook"])
+    place = f" at crm_folder_plugin_{reported['plugin']}:"
+    assert place in failed["detail"] or "what it returned is wrong: Finding expected, got str" in failed["detail"]
     fix(box)
     assert good(box.push(kind, raw=body, headers=headers))["status"] == "applied"
     problem(box.push(kind, raw=body, headers=headers), 409, "replayed_nonce")

@@ -14,7 +14,8 @@ import pytest
 import uvloop
 
 from crm_core.errors import Finding, KeyUnknown, PluginFailed
-from crm_core.model.entitlements import Entitlements, ModuleChoice
+from crm_core.model.entitlements import Entitlements, ModuleChoice, Subscription
+from crm_core.model.frozen import frozen
 from crm_core.model.keys import Key
 from crm_core.model.presentation import Appearance, LabelledLink
 from crm_core.plugin import door
@@ -136,6 +137,41 @@ def test_operators_learn_the_type_and_the_line() -> None:
         called(RuntimeError("the secret"), door.findings)
     assert f"failed in hook: RuntimeError at {__name__}:" in caught.value.operator_detail
     assert "secret" not in caught.value.operator_detail
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "words"),
+    [
+        (door.findings, [5], "Finding expected, got int"),
+        (door.findings, 5, "'int' object is not iterable"),
+        (door.findings, [Finding("title", "wrong", "Wrong.")], "a pointer is empty or begins with /"),
+        (door.mapping, ["the secret"], "an object expected, got list"),
+    ],
+)
+def test_operators_learn_what_is_wrong_with_a_result(check: Callable[[Any], Any], answer: Any, words: str) -> None:
+    """The line that refuses it is the core's, so the words of the check are shown; they quote no value."""
+    with pytest.raises(PluginFailed) as caught:
+        called(answer, check)
+    assert caught.value.operator_detail == f"The plugin acme failed in hook: what it returned is wrong: {words}."
+
+
+def test_words_that_may_quote_a_value_stay_out() -> None:
+    """Those of a conversion of a result name the value that does not fit."""
+    with pytest.raises(PluginFailed) as caught:
+        called(Entitlements(subscription=Subscription("secret")), lambda one: door.instance(one, Entitlements))  # type: ignore[arg-type]
+    assert "failed in hook: ValidationError at " in caught.value.operator_detail
+    assert "secret" not in caught.value.operator_detail
+
+
+def test_a_change_of_what_is_read_only_is_at_the_plugins_line() -> None:
+    """The core raises, in a line that would lead an author into the core."""
+
+    def changing() -> None:
+        frozen({"title": "Nordwind"})["title"] = "Southwind"
+
+    with pytest.raises(PluginFailed) as caught:
+        Door().call("acme", "hook", changing, door.findings)
+    assert f"TypeError at {__name__}:" in caught.value.operator_detail
 
 
 def test_a_plugin_cannot_name_another_one() -> None:

@@ -138,6 +138,8 @@ async def test_an_unreadable_section_counts_as_absent_and_is_named(
     report = await health(world)
     assert (report["status"], report["reasons"]) == ("degraded", [fault.sentence])
     assert "top-secret" not in str(report) + caplog.text
+    (logged,) = (one.members["reason"] for one in caplog.records if one.msg == "section_unreadable")  # type: ignore[attr-defined]
+    assert ("upgrade: " in logged and " at " in logged) == (plugin == FAILING)
     key = world.services.configured.roster.of("northwind").keys[2]
     for types, reasons in (("talk", [fault.sentence]), ("branding", [])):
         limited = Key(version=2, material=key.material, types=frozenset({types}))
