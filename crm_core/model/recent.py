@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,6 +34,17 @@ class Recent(Generic[K, V]):
     def forget(self, key: K) -> None:
         """Drop a value."""
         self._values.pop(key, None)
+
+
+class cached(Generic[V]):  # noqa: N801 -- a decorator
+    """A property that is derived once, for values: ``functools.cached_property`` takes a lock before Python 3.12."""
+
+    def __init__(self, derive: Callable[[Any], V]) -> None:
+        self._derive, self._name, self.__doc__ = derive, derive.__name__, derive.__doc__
+
+    def __get__(self, instance: Any, _: type) -> V:
+        value = instance.__dict__[self._name] = self._derive(instance)
+        return value
 
 
 def once(derive: Callable[[], V]) -> Callable[[], V]:

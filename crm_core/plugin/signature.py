@@ -32,20 +32,21 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from crm_core.errors import SignatureMalformed, SignatureMissing
+from crm_core.model.header_fields import HeaderFields
 from crm_core.model.keys import Key, KeyKind
+from crm_core.model.recent import cached
 
 MATCHING: Mapping[KeyKind, str] = {"secret": "matches", "public": "matches_public"}
 SIGNING: Mapping[KeyKind, str] = {"secret": "sign", "public": "sign_private"}
 NATIVE_CLOCK_DIGITS = 15  # enough for every year of a datetime, few enough to be cheap to read
 
 
-class SignedRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class SignedRequest(HeaderFields, frozen=True, kw_only=True):
     """A request as it arrived: raw bytes where a signature covers bytes.
 
     ``headers``: (lower-case name, value) in their order, values as received less outer white space. ``path`` and
@@ -57,25 +58,20 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     path: str
     query: str | None
     authority: str
-    headers: tuple[tuple[str, str], ...]
     body: bytes
     instance: str
     tenant: str
     payload_type: str
     scheme: Literal["http", "https"] = "https"
 
-    @cached_property
+    @cached
     def sha256(self) -> str:
         """The SHA-256 of the body as lower-case hex."""
         return hashlib.sha256(self.body).hexdigest()
 
-    def all(self, name: str) -> tuple[str, ...]:
-        """Every value of a header, in order."""
-        return tuple([value for header, value in self.headers if header == name])
-
     def one(self, name: str) -> str:
         """The value of a header that must be there once. Raises SignatureMissing, SignatureMalformed."""
-        found = [value for header, value in self.headers if header == name]
+        found = self.all(name)
         if not found:
             raise SignatureMissing(f"The header {name} is missing; send every header of one signature scheme.")
         if len(found) > 1:

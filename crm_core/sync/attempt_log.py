@@ -14,7 +14,6 @@ import msgspec
 from crm_core.errors import CrmError, RateLimited, ServerError, StorageFull, StorageUnavailable
 from crm_core.model.keys import TenantRoster
 from crm_core.model.log import ACCEPTED, Head, LogEntry, Status
-from crm_core.model.times import to_wire
 from crm_core.plugin.storage import Claim, Committed, OutcomeUnknown, Unit
 from crm_core.server_log import ServerLog
 from crm_core.sync import content_checks, nonces, signature_checks
@@ -53,11 +52,11 @@ class AttemptLog:
         push, (key, presented) = attempt.push, attempt.verified_by()
         evidence = Original(
             request_id=push.request_id,
-            received_at=to_wire(push.received_at),
+            received_at=push.arrived_at,
             status=status,
             version=attempt.envelope.version if attempt.envelope else None,
             body=attempt.fingerprints[0],
-            payload_type=attempt.push.payload_type,
+            payload_type=push.payload_type,
         )
         return Claim(
             nonces.nonce_claim(key),

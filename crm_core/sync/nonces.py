@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Final
 
 from crm_core.model.keys import Key, TenantRoster
-from crm_core.model.times import to_wire
 from crm_core.plugin.storage import StorageBackend
 from crm_core.settings import SyncSettings
 from crm_core.sync.push_request import Attempt
@@ -77,8 +76,9 @@ class HealthNonces:
             raise replayed(original)
         if len(self._used) >= _LIMIT:
             del self._used[next(iter(self._used))]
-        received_at = to_wire(push.received_at)
-        self._used[place] = Original(request_id=push.request_id, received_at=received_at, status="health", version=None)
+        self._used[place] = Original(
+            request_id=push.request_id, received_at=push.arrived_at, status="health", version=None
+        )
 
     def give_back(self, attempt: Attempt) -> None:
         """Forget the nonce of a request that could not be answered, so that it may be sent again."""

@@ -20,8 +20,10 @@ from crm_core.errors import (
     SignatureMissing,
 )
 from crm_core.model.envelope import Envelope
+from crm_core.model.header_fields import HeaderFields
 from crm_core.model.keys import Key
 from crm_core.model.log import LogEntry, LoggedFinding, SignatureResult, Status
+from crm_core.model.recent import cached
 from crm_core.model.secret_members import secret_members
 from crm_core.model.times import to_wire
 from crm_core.plugin.payload import PayloadType
@@ -31,7 +33,7 @@ from crm_core.sync.outcome import PartShape
 _LONGEST_NAME: Final = 64
 
 
-class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
+class PushRequest(HeaderFields, frozen=True, kw_only=True):
     """A request for a tenant that exists. ``read_body`` reads once and raises PayloadTooLarge while reading.
 
     ``headers``: (lower-case name, value) in order. ``path`` and ``query`` (None: no ``?``) are raw. ``scheme`` and
@@ -49,12 +51,12 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: str | None
     scheme: Literal["http", "https"]
     authority: str
-    headers: tuple[tuple[str, str], ...]
     read_body: Callable[[], Awaitable[bytes]]
 
-    def all(self, name: str) -> tuple[str, ...]:
-        """Every value of a header, in order."""
-        return tuple([value for header, value in self.headers if header == name])
+    @cached
+    def arrived_at(self) -> str:
+        """``received_at`` as log and claims show it."""
+        return to_wire(self.received_at)
 
     def signed_request(self, instance: str, body: bytes) -> SignedRequest:
         """The request as signature schemes see it."""
@@ -149,7 +151,7 @@ class Attempt(msgspec.Struct):
         key_version = self.key.version if self.key else presented.key_version if presented else None
         return LogEntry(
             id=entry_id,
-            received_at=to_wire(push.received_at),
+            received_at=push.arrived_at,
             instance=self.instance,
             tenant=push.tenant,
             payload_type=push.payload_type[:_LONGEST_NAME],  # an unknown one may be of any length

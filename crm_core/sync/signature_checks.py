@@ -108,8 +108,8 @@ def presented_signature(
 
     Raises SignatureMissing, SignatureMalformed, AmbiguousSignature, SchemeNotAccepted, PluginFailed.
     """
-    present = dict(attempt.push.headers).keys()
-    found = [scheme for scheme in registry.schemes.values() if not present.isdisjoint(scheme.HEADERS)]
+    sent = attempt.push.last.keys()
+    found = [scheme for scheme in registry.schemes.values() if not sent.isdisjoint(scheme.HEADERS)]
     if not found:
         raise SignatureMissing("The request is not signed. Send the headers of one signature scheme.")
     if len(found) > 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from functools import cached_property
 
 import msgspec
 
@@ -11,6 +10,7 @@ from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.entitlements import Combined, Entitlements, combine
 from crm_core.model.modules import TenantModules, derive_modules
 from crm_core.model.presentation import Appearance, MailSettings, Regional, first_of
+from crm_core.model.recent import cached
 from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.unit import Document, WorkspaceAt
 from crm_core.workspace.reading import Reading, SectionFault, read_section
@@ -34,17 +34,17 @@ class Workspace(msgspec.Struct, frozen=True, dict=True, weakref=True):
     combined: Combined = msgspec.field(default_factory=Combined)
     epoch: str = ""
 
-    @cached_property
+    @cached
     def sections(self) -> Mapping[str, Section]:
         """Every stored section by name, as read, or as stored if it cannot be read."""
         return {name: reading.best for name, reading in self.readings.items()}
 
-    @cached_property
+    @cached
     def readable(self) -> Mapping[str, Section]:
         """The sections that can be read."""
         return {name: reading.section for name, reading in self.readings.items() if reading.section is not None}
 
-    @cached_property
+    @cached
     def faults(self) -> tuple[SectionFault, ...]:
         """Why sections cannot be read."""
         return tuple(reading.fault for reading in self.readings.values() if reading.fault is not None)
@@ -56,19 +56,19 @@ class Workspace(msgspec.Struct, frozen=True, dict=True, weakref=True):
 
     def withholds(self, capability: str) -> bool:
         """Whether a section that cannot be read is of a type with this capability."""
-        return any(capability in fault.withholds for fault in self.faults)
+        return _withhold(self.readings, capability)
 
-    @cached_property
+    @cached
     def appearance(self) -> Appearance:
         """The look of pages and emails: each member from the first section by name that gives it."""
         return first_of((reading.meaning.appearance for reading in self.readings.values()), Appearance())
 
-    @cached_property
+    @cached
     def regional(self) -> Regional:
         """The way times and money are written: each member from the first section by name that gives it."""
         return first_of((reading.meaning.regional for reading in self.readings.values()), Regional())
 
-    @cached_property
+    @cached
     def mail_server(self) -> tuple[MailSettings, Section] | None:
         """The mail server of the first section by name that has one; None while one that may have it cannot be read."""
         if self.withholds("mail_server"):
@@ -78,12 +78,12 @@ class Workspace(msgspec.Struct, frozen=True, dict=True, weakref=True):
                 return reading.meaning.mail_server, reading.best
         return None
 
-    @cached_property
+    @cached
     def last_accepted(self) -> Acceptance | None:
         """The newest push or restore, whether it changed a section or not; None before the first."""
         return newest_acceptance(self.sections.values())
 
-    @cached_property
+    @cached
     def rights(self) -> dict[Hashable, frozenset[str]]:
         """The cache of ``keys_of``."""
         return {}
@@ -114,6 +114,16 @@ def read_sections(documents: Iterable[Document]) -> dict[str, Section]:
     return {document.id: msgspec.json.decode(document.body, type=Section) for document in documents}
 
 
+def _withhold(readings: Mapping[str, Reading], capability: str) -> bool:
+    return any(one.fault is not None and capability in one.fault.withholds for one in readings.values())
+
+
+def _entitlements(readings: Mapping[str, Reading]) -> dict[str, Entitlements]:
+    """What each section grants, if it grants anything."""
+    said = {name: reading.meaning.entitlements for name, reading in readings.items()}
+    return {name: one for name, one in said.items() if one is not None}
+
+
 def derive_workspace(
     tenant: str,
     revision: int,
@@ -134,14 +144,11 @@ def derive_workspace(
     for name, section in sorted(stored.items()):
         earlier = before.readings.get(name) if before is not None else None
         readings[name] = earlier if earlier is not None and earlier.stored is section else read_section(section, calls)
-    combined = combine(
-        (name, reading.meaning.entitlements)
-        for name, reading in readings.items()
-        if reading.meaning.entitlements is not None
-    )
+    said = _entitlements(readings)
+    is_said = before is not None and said == _entitlements(before.readings)
+    combined = before.combined if before is not None and is_said else combine(said.items())
     entitlements = combined.entitlements
-    faults = (reading.fault for reading in readings.values() if reading.fault is not None)
-    unreadable = any("entitlements" in fault.withholds for fault in faults)
+    unreadable = _withhold(readings, "entitlements")
     is_unchanged = before is not None and before.catalog is catalog and before.entitlements == entitlements
     if before is not None and is_unchanged and before.withholds("entitlements") == unreadable:
         modules = before.modules

@@ -25,7 +25,7 @@ class NativeScheme(SignatureScheme):
 
     def read(self, request: SignedRequest) -> Presented:
         """Parse the four headers. Raises SignatureMissing, SignatureMalformed."""
-        version, stamp, nonce, header = (request.one(name) for name in self.HEADERS)
+        version, stamp, nonce, header = map(request.one, self.HEADERS)
         if not _NONCE.fullmatch(nonce):
             raise SignatureMalformed(gettext_noop("Sync-Nonce must be 16 to 128 characters of A-Z a-z 0-9 _ and -."))
         return Presented(
