@@ -12,8 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 import msgspec
@@ -48,7 +47,7 @@ class _Reading(threading.local):
     cpu = at = float("-inf")
 
 
-class RunningCall(NamedTuple):
+class RunningCall(msgspec.Struct, frozen=True):
     """A call that has not returned; ``since``: by the clock of the door."""
 
     plugin: str
@@ -222,10 +221,12 @@ def pointer(value: Any) -> str:
 
 def instance(value: Any, expected: type[T]) -> T:
     """A new Struct with the same members, each of its declared type; the plugin keeps no reference into it."""
-    with suppress(msgspec.MsgspecError):
+    try:
         copy = msgspec.json.decode(msgspec.json.encode(exactly(value, expected)), type=expected)
-        if copy == value:  # nearly always; not with NaN, which is null in between
-            return copy
+    except msgspec.MsgspecError:
+        copy = None
+    if copy is not None and copy == value:  # nearly always; not with NaN, which is null in between
+        return copy
     plain = msgspec.to_builtins(value)
     plain_json(plain)
     return msgspec.convert(plain, expected)

@@ -62,6 +62,7 @@ class PluginHost:
         self._disabled = frozenset(disabled)
         self._plugins: dict[str, Plugin] = {}
         self._folders: dict[str, Path] = {}
+        self._functions: dict[str, list[pluggy.HookImpl]] = {}  # of each hook that was called, in order
         self._on_failure = on_failure
         self.door = Door(on_failure=on_failure)
 
@@ -118,14 +119,17 @@ class PluginHost:
         Raises PluginFailed, which names the plugin that raised, or returned what ``check`` does not let pass.
         """
         for plugin, answer in self.answers(hook, check, **arguments):
-            yield from ((plugin, item) for item in answer())
+            for item in answer():
+                yield plugin, item
 
     def answers(
         self, hook: str, check: Check[list[T]], /, **arguments: Any
     ) -> Iterator[tuple[str, Callable[[], list[T]]]]:
         """Each plugin with a hook, and how to call it, ``tryfirst`` first. The call raises as ``call`` does."""
-        found = getattr(self._manager.hook, hook).get_hookimpls()
-        for implementation in sorted(found, key=lambda one: (one.trylast, not one.tryfirst)):
+        if hook not in self._functions:
+            found = getattr(self._manager.hook, hook).get_hookimpls()
+            self._functions[hook] = sorted(found, key=lambda one: (one.trylast, not one.tryfirst))
+        for implementation in self._functions[hook]:
             wanted = {name: arguments[name] for name in implementation.argnames}
             function = partial(implementation.function, **wanted)
             plugin = implementation.plugin_name
@@ -138,6 +142,7 @@ class PluginHost:
 
     def _refused(self, module: object, name: str, hooks: set[str]) -> str | None:
         """Register with pluggy; why it refuses the plugin, or passes over one of its hooks in silence."""
+        self._functions.clear()
         try:
             self._manager.register(module, name)
         except pluggy.PluginValidationError as error:

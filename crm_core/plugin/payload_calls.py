@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -15,8 +15,13 @@ from crm_core.plugin import door
 from crm_core.plugin.door import Door
 from crm_core.plugin.payload import Entitlements, PayloadContext, PayloadType
 
-S = TypeVar("S", bound=msgspec.Struct)
-CAPABILITIES: Final = ("entitlements", "appearance", "regional", "mail_server")
+CAPABILITIES: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "entitlements": Entitlements,
+    "appearance": Appearance,
+    "regional": Regional,
+    "mail_server": MailSettings,
+}
+"""The methods in which a type says what its section means, and the type of their results."""
 
 
 class Meaning(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,23 +80,16 @@ class PayloadCalls:
 
     def meaning(self, payload_type: PayloadType, part: Callable[[], Any]) -> Meaning:
         """The meaning of a section; ``part`` makes an instance for each call. Raises PluginFailed."""
-        return Meaning(
-            entitlements=self.entitlements(payload_type, part),
-            appearance=self._capability(payload_type, "appearance", part, Appearance),
-            regional=self._capability(payload_type, "regional", part, Regional),
-            mail_server=self._capability(payload_type, "mail_server", part, MailSettings),
-        )
+        said = {name: self._said(payload_type, name, part) for name in self._offered[payload_type.NAME]}
+        return Meaning(**said)
 
     def entitlements(self, payload_type: PayloadType, part: Callable[[], Any]) -> Entitlements | None:
         """The effect of a section on modules and rights. Raises PluginFailed."""
-        return self._capability(payload_type, "entitlements", part, Entitlements)
+        offered = self.offers(payload_type.NAME, "entitlements")
+        return self._said(payload_type, "entitlements", part) if offered else None
 
-    def _capability(
-        self, payload_type: PayloadType, capability: str, part: Callable[[], Any], expected: type[S]
-    ) -> S | None:
-        if not self.offers(payload_type.NAME, capability):
-            return None
-        function = getattr(payload_type, capability)
+    def _said(self, payload_type: PayloadType, capability: str, part: Callable[[], Any]) -> Any:
+        function, expected = getattr(payload_type, capability), CAPABILITIES[capability]
         return self._call(
             payload_type,
             capability,

@@ -36,6 +36,9 @@ LONGEST_NONCE: Final = 256
 _LARGEST: Final = 2**53 - 1  # the log is JSON, in which not every reader has larger integers (RFC 7493)
 
 
+_IS_BOOL: Final = partial(exactly, expected=bool)
+
+
 class SchemeCalls:
     """The schemes of a process. ``owners``: the plugin of each by NAME, which errors name."""
 
@@ -49,8 +52,7 @@ class SchemeCalls:
 
     def matches(self, scheme: SignatureScheme, request: SignedRequest, presented: Presented, key: Key) -> bool:
         """Whether the signature was made with the key, by its kind. Raises ``REFUSALS``, PluginFailed."""
-        check = partial(exactly, expected=bool)
-        return self._call(scheme, MATCHING[key.kind], check, request, presented, key.material)
+        return self._call(scheme, MATCHING[key.kind], _IS_BOOL, request, presented, key.material)
 
     def sign(  # noqa: PLR0917 -- those of SignatureScheme.sign
         self, scheme: SignatureScheme, kind: KeyKind, request: SignedRequest, key: bytes, key_version: int,
