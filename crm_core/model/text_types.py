@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -44,6 +45,11 @@ def https_trouble(url: str) -> str | None:
     """Why a text is not an https URL (RFC 3986, no userinfo), as a sentence; None if it is one."""
     if len(url) > URL_LENGTH:
         return f"The URL is longer than {URL_LENGTH} characters; shorten it."
+    return _https_trouble(url)
+
+
+@lru_cache(maxsize=256)  # pushes repeat their URLs
+def _https_trouble(url: str) -> str | None:
     if _NOT_IN_URLS.search(url):
         return "The URL contains a character that is not allowed in URLs; percent-encode it."
     try:

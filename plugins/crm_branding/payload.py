@@ -105,7 +105,7 @@ class BrandingType(PayloadType):
     def appearance(self, part: Branding) -> Appearance:
         """All of the section."""
         data = msgspec.to_builtins(part)
-        sidebar, footer, support = (data.get(name, {}) for name in ("sidebar", "footer", "support"))
+        sidebar, footer, support = data.get("sidebar", {}), data.get("footer", {}), data.get("support", {})
         links = [LabelledLink(**link) for link in footer.get("links", ())]
         return Appearance(
             title=data.get("title"),
@@ -141,20 +141,22 @@ def _links(part: Branding) -> Iterator[tuple[str, str]]:
         yield "/support/url", part.support.url
 
 
-def _weak(colors: Colors) -> Iterator[Finding]:
-    given = {name: getattr(colors, name) for name in colors.__struct_fields__}
+@lru_cache(maxsize=1024)  # pushes repeat their colours
+def _weak(colors: Colors) -> tuple[Finding, ...]:
+    found = []
     for upper, lower, least in _PAIRS:
-        if given[upper] is UNSET or given[lower] is UNSET:
+        one, other = getattr(colors, upper), getattr(colors, lower)
+        if one is UNSET or other is UNSET:
             continue
-        ratio = contrast(given[upper], given[lower])
+        ratio = contrast(one, other)
         if ratio < least:
             text = gettext_noop(
                 "The contrast of {upper} on {lower} is {ratio}. WCAG AA requires {least} or more."
             ).format(upper=upper, lower=lower, ratio=f"{ratio:.2f}", least=f"{least:g}")
-            yield Finding(f"/colors/{upper}", "low_contrast", text, warning=True)
+            found.append(Finding(f"/colors/{upper}", "low_contrast", text, warning=True))
+    return tuple(found)
 
 
-@lru_cache(maxsize=1024)  # pushes repeat their colours
 def contrast(one: str, other: str) -> float:
     """The contrast ratio of two ``#rrggbb`` colours, from 1 to 21."""
     dark, light = sorted((_luminance(one), _luminance(other)))
