@@ -23,7 +23,7 @@ _MAX_DIGITS = 309  # a double ends below 1.8e308; longer integers also take quad
 
 # Only a number with an exponent or so many digits can be too large. A match inside a text does no harm.
 _SAME_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
-_LARGE = (b"0e", b"0" * _MAX_DIGITS)
+_EXPONENT, _LONG = b"0e", b"0" * _MAX_DIGITS
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
@@ -33,7 +33,7 @@ _STEPS = bytes.maketrans(b"[]", b"\x01\xff")  # a level in, a level out, as sign
 def loads(raw: bytes) -> Any:
     """The value of the bytes. Raises MalformedJson with a sentence that says where and why."""
     alike = raw.translate(_SAME_DIGITS)
-    has_large = any(large in alike for large in _LARGE)
+    has_large = _EXPONENT in alike or _LONG in alike
     value = None if has_large else _canonical(raw)
     return _in_any_form(raw, _careful if has_large else _plain) if value is None else value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import Literal
 
 import msgspec
@@ -163,19 +164,19 @@ async def unit_of(
         (name, revision)
         for name, section in sections.items()
         if name in before.sections and name in planned.changed
-        for revision in before.sections[name].history
-        if revision < section.history[0]
+        for revision in takewhile(section.history[0].__gt__, before.sections[name].history)
     ]
-    applied = [_applied(section, planned).put() for name, section in sections.items() if name in planned.changed]
+    puts = [section.put() for section in sections.values()]
+    puts += [_applied(section, planned).put() for name, section in sections.items() if name in planned.changed]
     return Unit(
         now=now,
         expect=(before.unchanged,),
         claims=claims,
-        puts=(*(section.put() for section in sections.values()), *applied),
-        deletes=tuple(Delete(HISTORY, history_id(name, revision)) for name, revision in dropped),
+        puts=tuple(puts),
+        deletes=tuple([Delete(HISTORY, history_id(name, revision)) for name, revision in dropped]),
         releases=(
             *await _released_claims(fingerprints, before, planned.after, dropped),
-            *((PAYLOAD_CLAIM, fingerprint) for fingerprint in freed),
+            *[(PAYLOAD_CLAIM, fingerprint) for fingerprint in freed],
         ),
         entries=(entry,),
         changes=tuple(_changes(before, planned.after, planned.intent)) if planned.changed else (),
@@ -228,8 +229,11 @@ async def _released_claims(
 
 def _confirming(workspace: Workspace) -> list[str]:
     """The fingerprints of the pushes that last left a section as it is."""
-    each = (section.confirmed for section in workspace.sections.values())
-    return [confirmed.fingerprint for confirmed in each if confirmed is not None and confirmed.fingerprint]
+    return [
+        section.confirmed.fingerprint
+        for section in workspace.sections.values()
+        if section.confirmed is not None and section.confirmed.fingerprint
+    ]
 
 
 def _changes(before: Workspace, after: Workspace, intent: Intent) -> Iterator[ChangeEntry]:

@@ -23,7 +23,7 @@ from crm_core.errors import (
 from crm_core.model.diff import pointer_to
 from crm_core.model.entitlements import combine
 from crm_core.model.envelope import Envelope, read_envelope
-from crm_core.model.frozen import frozen
+from crm_core.model.frozen import FrozenDict, frozen
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.modules import derive_modules
 from crm_core.model.patterns import module_of
@@ -77,11 +77,13 @@ def parts_of(envelope: Envelope, payload_type: PayloadType, registry: Registry) 
 
 def has_secrets(parts: Iterable[PartShape], sections: Mapping[str, PayloadType]) -> bool:
     """Whether any part has a value for a secret of its section, or its section is unknown."""
-    return any(
-        part.section not in sections
-        or any(value_at(part.data, m.path) is not None for m in secret_members(sections[part.section].SECTION))
-        for part in parts
-    )
+    for part in parts:
+        if part.section not in sections:
+            return True
+        for member in secret_members(sections[part.section].SECTION):
+            if value_at(part.data, member.path) is not None:
+                return True
+    return False
 
 
 def sections_allowed(key: Key, parts: Iterable[PartShape], sections: Mapping[str, PayloadType]) -> None:
@@ -130,54 +132,51 @@ def outcomes_of(
     envelope: Envelope, parts: tuple[PartShape, ...], workspace: Workspace, sections: Mapping[str, PayloadType]
 ) -> list[SectionOutcome]:
     """The outcome of each part, in order, with its findings. Raises InvalidPayload if parts are missing or unknown."""
-    known = ", ".join(sections)
     if not parts:
-        message = f"The push contains no section. Send at least one of {known}."
+        message = f"The push contains no section. Send at least one of {', '.join(sections)}."
         raise InvalidPayload(message, errors=[Finding("/data", "missing_member", message)])
-    unknown = [
-        Finding(part.pointer, "unknown_member", f"Unknown section. Known sections: {known}.")
-        for part in parts
-        if part.section not in sections
-    ]
-    outcomes = [
-        outcome_of(
+    outcomes, unknown = [], []
+    for part in parts:
+        if part.section not in sections:
+            message = f"Unknown section. Known sections: {', '.join(sections)}."
+            unknown.append(Finding(part.pointer, "unknown_member", message))
+            continue
+        before = workspace.sections.get(part.section)
+        outcome = outcome_of(
             part.section,
             part.data,
             prefix=part.pointer,
             strategy=envelope.strategy,
             payload_type=sections[part.section],
-            before=workspace.sections.get(part.section),
-            unreadable=part.section in workspace.sections and part.section not in workspace.readable,
+            before=before,
+            unreadable=before is not None and part.section not in workspace.readable,
         )
-        for part in parts
-        if part.section in sections
-    ]
+        outcomes.append(outcome)
     if unknown:
         raise InvalidPayload(_SEE_ERRORS, errors=[*unknown, *_findings(outcomes)])
     return outcomes
 
 
 def contexts_of(
-    outcomes: Iterable[SectionOutcome], workspace: Workspace, registry: Registry, options: Mapping[str, msgspec.Struct]
+    outcomes: list[SectionOutcome], workspace: Workspace, registry: Registry, options: Mapping[str, msgspec.Struct]
 ) -> dict[str, PayloadContext]:
     """The contexts that payload types and validators receive, by section."""
     current = {name: one.data for name, one in workspace.readable.items()}
-    outcomes = list(outcomes)
     valid = [outcome for outcome in outcomes if outcome.typed is not None]
     shared = PayloadContext(
         catalog=workspace.catalog,
         roles=frozenset(workspace.roles),
         options=None,
         limits=frozenset(registry.record_types) | _CORE_LIMITS,
-        current=frozen(current),
-        proposed=frozen(current | {outcome.name: outcome.data for outcome in valid}),
+        current=FrozenDict(current),  # the data of each is frozen
+        proposed=FrozenDict(current | {outcome.name: outcome.data for outcome in valid}),
         available_modules=once(partial(_available, valid, workspace, registry.calls)),
     )
     return {
         outcome.name: msgspec.structs.replace(
             shared,
             options=options.get(outcome.name),
-            secrets=frozenset(outcome.new_secrets) | frozenset(outcome.old_secrets),
+            secrets=frozenset((*outcome.new_secrets, *outcome.old_secrets)),
         )
         for outcome in outcomes
     }
@@ -209,6 +208,8 @@ def schema_fits(
     for outcome in outcomes:
         validated = _validated(outcome, contexts[outcome.name], registry)
         found += [_unless_left(finding, outcome).under(outcome.prefix) for finding in validated]
+    if not found:
+        return []
     refused = [finding for finding in found if not finding.warning]
     required = [name for outcome in outcomes for name in outcome.required]
     if required and len(refused) == len(required):
@@ -236,6 +237,8 @@ def modules_permitted(
     if found:
         unsupported = (Finding(r.pointer, ModuleUnsupported.code, r.message) for r in found)
         raise ModuleUnsupported(found[0].message, errors=unsupported)
+    if not every:
+        return []
     gone = [(outcome.prefix + at, module_of(name)) for outcome, at, name in every if outcome.leaves(at)]
     first = {module: at for at, module in reversed(gone) if module and module not in workspace.catalog.modules}
     return [Finding(at, ModuleUnsupported.code, _GONE.format(module), warning=True) for module, at in first.items()]
