@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -31,21 +30,23 @@ def steps_of(pointer: str) -> tuple[str, ...]:
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
 
 
-def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Change]:
+def differences(before: Any, after: Any, pointer: str = "") -> list[Change]:
     """Every place that differs, members in order of name.
 
     Objects are walked, an absent one as an empty one; lists and scalars change as a whole, since a position there is
     no identity. A number and a boolean are never equal.
     """
+    found: list[Change] = []
     if isinstance(before, _OBJECT) and isinstance(after, _OBJECT) and (before or after):
         old, new = before or {}, after or {}
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)
             if was is now or (was == now and (isinstance(was, str) or _encode(was) == _encode(now))):
                 continue  # nearly all members of a section stay; 1 and true are equal and have two texts
-            yield from differences(was, now, pointer + step(name))
+            found += differences(was, now, pointer + step(name))
     elif not same(before, after):
-        yield Change(pointer, before, after)
+        found.append(Change(pointer, before, after))
+    return found
 
 
 def same(left: Any, right: Any) -> bool:

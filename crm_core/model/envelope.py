@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from crm_core.errors import Finding, InvalidEnvelope
-from crm_core.model.diff import pointer_to
+from crm_core.model.fields import convert, prepare
 from crm_core.model.times import is_moment
 
 MAX_VERSION = 2**53 - 1  # the largest integer that every JSON reader keeps exact (RFC 7493)
 _MAX_SOURCE = 200
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+def _is_utc(text: str) -> bool:
+    return text.endswith("Z") and is_moment(text)
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A push as sent, its ``data`` unchecked."""
 
     tenant: str
+    instance: str | UnsetType = UNSET
     type: str
-    version: int
+    version: Annotated[int, Meta(ge=1, le=MAX_VERSION)]
     data: dict[str, Any]
-    instance: str | None = None
     mode: Literal["apply", "preview"] = "apply"
     strategy: Literal["replace", "merge"] = "replace"
-    issued_at: str | None = None
-    source: str | None = None
+    issued_at: Annotated[str, Meta(extra={"check": _is_utc})] | UnsetType = UNSET
+    source: Annotated[str, Meta(max_length=_MAX_SOURCE)] | UnsetType = UNSET
 
 
+prepare((Envelope,))  # long bodies are checked in threads
 _REQUIRED = ("tenant", "type", "version", "data")
 _RULES = {
     "tenant": "Name the tenant in text, as in the address.",
@@ -46,31 +52,16 @@ def read_envelope(body: object) -> Envelope:
     """The envelope in a parsed body. Raises InvalidEnvelope that lists every member at fault."""
     if not isinstance(body, dict):
         raise InvalidEnvelope("The body must be a JSON object.", errors=[Finding("", "wrong_type", "Send an object.")])
-    wrong = [Finding(f"/{name}", "missing_member", _RULES[name]) for name in _REQUIRED if name not in body]
-    for name, value in body.items():
-        if name not in _RULES:
-            known = f"Unknown member. Known members: {', '.join(_RULES)}."
-            wrong.append(Finding(pointer_to(name), "unknown_member", known))
-        elif not _fits(name, value):
-            wrong.append(Finding(f"/{name}", "invalid_value", _RULES[name]))
-    if wrong:
+    converted, findings = convert(body, Envelope)
+    if converted is None:
+        wrong = [Finding(f"/{name}", "missing_member", _RULES[name]) for name in _REQUIRED if name not in body]
+        wrong += [_by_rule(finding) for finding in findings if finding.code != "missing_member"]
         raise InvalidEnvelope("The envelope does not fit; see errors.", errors=wrong)
-    return Envelope(**body)
+    envelope: Envelope = converted
+    return envelope
 
 
-def _fits(name: str, value: object) -> bool:
-    match name:
-        case "version":
-            return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_VERSION
-        case "data":
-            return isinstance(value, dict)
-        case "mode":
-            return value in ("apply", "preview")
-        case "strategy":
-            return value in ("replace", "merge")
-        case "issued_at":
-            return isinstance(value, str) and value.endswith("Z") and is_moment(value)
-        case "source":
-            return isinstance(value, str) and len(value) <= _MAX_SOURCE
-        case _:
-            return isinstance(value, str)
+def _by_rule(finding: Finding) -> Finding:
+    """A finding with the rule of its member, if that is known."""
+    rule = _RULES.get(finding.pointer[1:])
+    return finding if rule is None else Finding(finding.pointer, "invalid_value", rule)

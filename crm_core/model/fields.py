@@ -175,6 +175,8 @@ def _reached(value: object, path: tuple[str | None, ...], pointer: str) -> Itera
                 yield from _reached(item, path[depth + 1 :], pointer + step(at))
             return
         value, pointer = value.get(name) if isinstance(value, dict) else None, pointer + step(name)
+        if value is None:
+            return
     yield pointer, value
 
 

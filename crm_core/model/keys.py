@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from crm_core.model.recent import cached
 from crm_core.model.sources import Network, within
 
 KeyKind = Literal["secret", "public"]
@@ -63,7 +64,7 @@ class Key:
         return self.sources is None or within(source, self.sources)
 
 
-class TenantRoster(msgspec.Struct, frozen=True):
+class TenantRoster(msgspec.Struct, frozen=True, dict=True):
     """A tenant's entry. ``schemes`` None: every scheme. ``expect_every``: health is stale after a longer pause."""
 
     enabled: bool = True
@@ -71,6 +72,11 @@ class TenantRoster(msgspec.Struct, frozen=True):
     repeats: Literal["reject", "accept"] = "reject"
     expect_every: timedelta | None = None
     keys: Mapping[int, Key] = msgspec.field(default_factory=dict)
+
+    @cached
+    def revoked(self) -> frozenset[int]:
+        """The versions of revoked keys: what they pushed does not count for the version floor."""
+        return frozenset(key.version for key in self.keys.values() if key.revoked)
 
     def active(self, now: datetime) -> tuple[Key, ...]:
         """The keys active at ``now``, the highest version first."""

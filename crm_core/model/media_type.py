@@ -15,6 +15,8 @@ def require_media_type(types: Sequence[str], encodings: Sequence[str], allowed: 
 
     ``types`` and ``encodings``: every value of Content-Type and of Content-Encoding, stripped (RFC 9110, 8.3 and 8.4).
     """
+    if len(types) == 1 and types[0] in allowed and not encodings:
+        return
     media_type, _, parameters = types[0].partition(";") if len(types) == 1 else ("", "", "")
     if media_type.rstrip().lower() not in allowed:
         raise UnsupportedMediaType(f"Send the body as {' or '.join(allowed)}, in one Content-Type field.")

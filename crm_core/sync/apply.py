@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Literal
 
@@ -101,7 +101,7 @@ def plan(
     sealer: Sealer,
     calls: PayloadCalls,
     keep: int,
-    revoked: set[int],
+    revoked: Container[int],
 ) -> Plan:
     """Plan to apply the outcomes. ``keep``: revisions of a section to store; ``revoked``: key versions."""
     changes = {outcome.name: outcome.changes() for outcome in outcomes}
@@ -160,14 +160,13 @@ async def unit_of(
     ``freed``: fingerprints of payloads that are forgotten before the claims are made.
     """
     before, sections = planned.before, planned.sections
-    dropped = [
-        (name, revision)
-        for name, section in sections.items()
-        if name in before.sections and name in planned.changed
-        for revision in takewhile(section.history[0].__gt__, before.sections[name].history)
-    ]
-    puts = [section.put() for section in sections.values()]
-    puts += [_applied(section, planned).put() for name, section in sections.items() if name in planned.changed]
+    puts, dropped = [section.put() for section in sections.values()], []
+    for name, section in sections.items():
+        if name in planned.changed:
+            puts.append(_applied(section, planned).put())
+            if name in before.sections:
+                older = takewhile(section.history[0].__gt__, before.sections[name].history)
+                dropped += [(name, revision) for revision in older]
     return Unit(
         now=now,
         expect=(before.unchanged,),

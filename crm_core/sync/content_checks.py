@@ -38,7 +38,7 @@ from crm_core.plugin.policy import NamedModule, PolicyContext, refusals
 from crm_core.plugin.registry import Registry
 from crm_core.sync.outcome import PartShape, SectionOutcome, outcome_of
 from crm_core.sync.push_request import Attempt
-from crm_core.sync.signature_checks import Original, revoked_versions, section_not_allowed
+from crm_core.sync.signature_checks import Original, section_not_allowed
 from crm_core.workspace import Workspace
 
 _CORE_LIMITS = frozenset({"users"})  # what the core itself counts
@@ -52,12 +52,12 @@ def readable_push(attempt: Attempt, payload_type: PayloadType) -> Envelope:
     Raises MalformedJson, InvalidEnvelope, TenantMismatch, TypeMismatch.
     """
     attempt.envelope = envelope = read_envelope(loads(attempt.body))
-    if envelope.instance is None and attempt.scheme is not None and not attempt.scheme.SIGNS_INSTANCE:
+    if envelope.instance is msgspec.UNSET and attempt.scheme is not None and not attempt.scheme.SIGNS_INSTANCE:
         message = f"The scheme {attempt.scheme.NAME} does not sign the instance. Add instance to the body."
         raise InvalidEnvelope(message, errors=[Finding("/instance", "missing_member", message)])
     if envelope.tenant != attempt.push.tenant:
         raise TenantMismatch("The body names another tenant than the address.")
-    if envelope.instance not in (None, attempt.instance):
+    if envelope.instance not in (msgspec.UNSET, attempt.instance):
         raise TenantMismatch("The body names another instance than the address.")
     if envelope.type != payload_type.NAME:
         raise TypeMismatch("The body names another payload type than the address.")
@@ -77,13 +77,11 @@ def parts_of(envelope: Envelope, payload_type: PayloadType, registry: Registry) 
 
 def has_secrets(parts: Iterable[PartShape], sections: Mapping[str, PayloadType]) -> bool:
     """Whether any part has a value for a secret of its section, or its section is unknown."""
-    for part in parts:
-        if part.section not in sections:
-            return True
-        for member in secret_members(sections[part.section].SECTION):
-            if value_at(part.data, member.path) is not None:
-                return True
-    return False
+    return any(
+        part.section not in sections
+        or any(value_at(part.data, m.path) is not None for m in secret_members(sections[part.section].SECTION))
+        for part in parts
+    )
 
 
 def sections_allowed(key: Key, parts: Iterable[PartShape], sections: Mapping[str, PayloadType]) -> None:
@@ -113,9 +111,8 @@ def duplicate(original: Original) -> DuplicatePayload:
 
 def floors_of(parts: Iterable[PartShape], workspace: Workspace, roster: TenantRoster) -> dict[str, int]:
     """The highest version that counts, of each section of a push."""
-    found, revoked = workspace.sections, revoked_versions(roster)
-    names = [part.section for part in parts]
-    return {name: found[name].floor(revoked) if name in found else 0 for name in names}
+    found = {part.section: workspace.sections.get(part.section) for part in parts}
+    return {name: 0 if one is None else one.floor(roster.revoked) for name, one in found.items()}
 
 
 def version_above_floor(envelope: Envelope, floors: dict[str, int]) -> None:
@@ -228,11 +225,10 @@ def modules_permitted(
     Raises ModuleBlocked, ModuleUnsupported, PluginFailed.
     """
     every = [(outcome, pointer, name) for outcome in outcomes for pointer, name in _modules_named(outcome, registry)]
-    named = tuple(NamedModule(outcome.prefix + at, name) for outcome, at, name in every if not outcome.leaves(at))
+    named = tuple([NamedModule(outcome.prefix + at, name) for outcome, at, name in every if not outcome.leaves(at)])
     context = PolicyContext(workspace.tenant, workspace.catalog)
     found = [refusal for _, refusal in host.call("crm_module_policy", refusals, named=named, context=context)]
-    blocked = [Finding(r.pointer, ModuleBlocked.code, r.message) for r in found if r.kind == "blocked"]
-    if blocked:
+    if blocked := [Finding(r.pointer, ModuleBlocked.code, r.message) for r in found if r.kind == "blocked"]:
         raise ModuleBlocked(blocked[0].message, errors=blocked)
     if found:
         unsupported = (Finding(r.pointer, ModuleUnsupported.code, r.message) for r in found)
@@ -253,6 +249,8 @@ def validators_content(
         part, context = outcome.data, _own(contexts[outcome.name])
         answers = host.call("crm_validate_payload", findings, section=outcome.name, part=part, context=context)
         found += [finding.under(outcome.prefix) for _, finding in answers]
+    if not found:
+        return []
     refused = [finding for finding in found if not finding.warning]
     if refused:
         raise InvalidPayload(_SEE_ERRORS, errors=refused)

@@ -17,7 +17,6 @@ from crm_core.sync.apply import Plan, plan
 from crm_core.sync.outcome import SectionOutcome
 from crm_core.sync.revisions import Fingerprints
 from crm_core.sync.sections import Intent
-from crm_core.sync.signature_checks import revoked_versions
 from crm_core.workspace import Views, Workspace
 from crm_core.workspace.sealing import Sealer
 
@@ -47,7 +46,7 @@ class SyncContext(msgspec.Struct, frozen=True, kw_only=True):
             sealer=self.sealer,
             calls=self.registry.calls,
             keep=self.settings.history_keep,
-            revoked=revoked_versions(roster),
+            revoked=roster.revoked,
         )
 
     def learn(self, planned: Plan) -> None:

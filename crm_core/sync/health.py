@@ -20,7 +20,6 @@ from crm_core.sync.catalog_gaps import catalog_gaps
 from crm_core.sync.context import SyncContext
 from crm_core.sync.health_reasons import mismatches, orphan_sentence, staleness
 from crm_core.sync.section_facts import SectionFacts, facts_of, facts_of_documents, read_facts
-from crm_core.sync.signature_checks import revoked_versions
 from crm_core.workspace import ModuleConfiguration, Workspace
 
 _PLACE: Final = re.compile(r"^(\S+:\d+:\d+): ", re.MULTILINE)
@@ -256,7 +255,7 @@ def _key(key: Key, now: datetime, tally: Tally | None) -> dict[str, Any]:
 
 
 def _sections(workspace: Workspace, roster: TenantRoster, key: Key | None) -> dict[str, Any]:
-    revoked = revoked_versions(roster)
+    revoked = roster.revoked
     return {
         name: {
             "version": section.version,

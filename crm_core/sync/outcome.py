@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 import msgspec
@@ -67,8 +68,9 @@ class SectionOutcome(msgspec.Struct, frozen=True):
         old = _marked(before, sealed, _OLD)
         new = _marked(_marked(self.data, self.old_secrets, _OLD), self.new_secrets, _NEW)
         found = differences(old, new, pointer_to(self.name))
-        shown = [Change(change.pointer, _shown(change.before), _shown(change.after)) for change in found]
-        return sorted(shown, key=lambda change: change.pointer)
+        if new is not self.data or old is not before:
+            found = [Change(change.pointer, _shown(change.before), _shown(change.after)) for change in found]
+        return sorted(found, key=attrgetter("pointer"))
 
 
 def outcome_of(
@@ -125,21 +127,36 @@ def _outcome(  # noqa: PLR0917 -- the parts of an outcome in their order
         found = tuple(finding.under(prefix) for finding in findings)
         return SectionOutcome(name, prefix, before, {}, None, {}, {}, found, (), salvage(wanted, section, findings))
     members, unused = secret_members(section), [valid]
-    base, sealed = (without_secrets(before.data, members), before.sealed) if before and stored else ({}, {})
-    moved = {member: places for member, _ in stored if (places := _moved(member, base, wanted))}
-    old_secrets = {pointer: sealed[pointer] for member, pointer in stored if member not in moved}
-    new_secrets = {pointer_to(*m.path): value for m in members if (value := value_at(wanted, m.path)) is not None}
-    return SectionOutcome(
+    outcome = SectionOutcome(
         name=name,
         prefix=prefix,
         before=before,
-        data=frozen(_marked(redacted(wanted, members), old_secrets, _SET)) if members else wanted,
+        data=wanted,
         typed=lambda: unused.pop() if unused else msgspec.convert(wanted, section),  # they share frozen data
-        new_secrets=new_secrets,
-        old_secrets=old_secrets,
-        findings=(*_inexact(prefix, wanted), *(_required(prefix, *one) for one in moved.items())),
-        required=tuple(member.path[-1] for member in moved),
+        new_secrets={},
+        old_secrets={},
+        findings=tuple(_inexact(prefix, wanted)),
+        required=(),
         schema=payload_type.SCHEMA_VERSION,
+    )
+    return _with_secrets(outcome, members, stored) if members else outcome
+
+
+def _with_secrets(
+    outcome: SectionOutcome, members: tuple[SecretMember, ...], stored: list[tuple[SecretMember, str]]
+) -> SectionOutcome:
+    """The outcome of data that may contain secrets, apart from them. ``stored``: as for ``_outcome``."""
+    before, wanted = outcome.before, outcome.data
+    base, sealed = (without_secrets(before.data, members), before.sealed) if before and stored else ({}, {})
+    moved = {member: places for member, _ in stored if (places := _moved(member, base, wanted))}
+    old_secrets = {pointer: sealed[pointer] for member, pointer in stored if member not in moved}
+    return msgspec.structs.replace(
+        outcome,
+        data=frozen(_marked(redacted(wanted, members), old_secrets, _SET)),
+        new_secrets={pointer_to(*m.path): value for m in members if (value := value_at(wanted, m.path)) is not None},
+        old_secrets=old_secrets,
+        findings=(*outcome.findings, *(_required(outcome.prefix, *one) for one in moved.items())),
+        required=tuple(member.path[-1] for member in moved),
     )
 
 

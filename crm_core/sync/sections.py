@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
 
 import msgspec
@@ -32,7 +33,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def changed_section(
-    outcome: SectionOutcome, revision: int, intent: Intent, sealer: Sealer, *, keep: int, revoked: set[int]
+    outcome: SectionOutcome, revision: int, intent: Intent, sealer: Sealer, *, keep: int, revoked: Container[int]
 ) -> Section:
     """The section of an outcome at a new revision."""
     before = outcome.before
@@ -57,7 +58,7 @@ def changed_section(
 
 
 def confirmed_section(
-    before: Section, revision: int, intent: Intent, *, fingerprint: str, revoked: set[int]
+    before: Section, revision: int, intent: Intent, *, fingerprint: str, revoked: Container[int]
 ) -> Section:
     """The section that a push leaves as it is: it takes the version, and keeps revision, time and history."""
     confirmed = PushConfirmation(
@@ -73,7 +74,7 @@ def confirmed_section(
     return msgspec.structs.replace(before, version=intent.version, versions=versions, confirmed=confirmed)
 
 
-def _versions(before: Section | None, intent: Intent, revoked: set[int]) -> dict[int, int]:
+def _versions(before: Section | None, intent: Intent, revoked: Container[int]) -> dict[int, int]:
     """The highest version by key, with this push's. Versions of revoked keys no longer count."""
     versions = {key: version for key, version in (before.versions if before else {}).items() if key not in revoked}
     if intent.key_version is not None:

@@ -235,11 +235,6 @@ def section_not_allowed(key: Key, section: str) -> TypeNotAllowed:
     return TypeNotAllowed(f"The key of version {key.version} may not push {section}; it may push {allowed}.")
 
 
-def revoked_versions(roster: TenantRoster) -> set[int]:
-    """The versions of revoked keys: what they pushed does not count for the version floor."""
-    return {key.version for key in roster.keys.values() if key.revoked}
-
-
 def replayed(original: Original) -> ReplayedNonce:
     """The refusal of a used nonce, with its first use."""
     detail = f"Request {original.request_id} already used this nonce. Sign again with a new one."

@@ -78,6 +78,11 @@ class Reading(msgspec.Struct, frozen=True):
         """The section as read, else as stored."""
         return self.section or self.stored
 
+    def grants_as(self, other: Reading | None) -> bool:
+        """Whether it has the same effect on modules and rights as another reading of its section, or as none."""
+        granted, fault = (None, None) if other is None else (other.meaning.entitlements, other.fault)
+        return self.meaning.entitlements == granted and self.fault == fault
+
 
 def read_section(stored: Section, calls: PayloadCalls) -> Reading:
     """Read a stored section; a fault of its type is part of the outcome."""

@@ -56,7 +56,7 @@ class Workspace(msgspec.Struct, frozen=True, dict=True, weakref=True):
 
     def withholds(self, capability: str) -> bool:
         """Whether a section that cannot be read is of a type with this capability."""
-        return _withhold(self.readings, capability)
+        return any(capability in fault.withholds for fault in self.faults)
 
     @cached
     def appearance(self) -> Appearance:
@@ -114,16 +114,6 @@ def read_sections(documents: Iterable[Document]) -> dict[str, Section]:
     return {document.id: msgspec.json.decode(document.body, type=Section) for document in documents}
 
 
-def _withhold(readings: Mapping[str, Reading], capability: str) -> bool:
-    return any(one.fault is not None and capability in one.fault.withholds for one in readings.values())
-
-
-def _entitlements(readings: Mapping[str, Reading]) -> dict[str, Entitlements]:
-    """What each section grants, if it grants anything."""
-    said = {name: reading.meaning.entitlements for name, reading in readings.items()}
-    return {name: one for name, one in said.items() if one is not None}
-
-
 def derive_workspace(
     tenant: str,
     revision: int,
@@ -141,17 +131,23 @@ def derive_workspace(
     ``before``: an earlier one of the tenant, whose readings and modules are reused if they are still right.
     """
     readings: dict[str, Reading] = {}
+    known = before.readings if before is not None else {}
+    grants_as_before = before is not None and before.catalog is catalog and known.keys() <= stored.keys()
     for name, section in sorted(stored.items()):
-        earlier = before.readings.get(name) if before is not None else None
-        readings[name] = earlier if earlier is not None and earlier.stored is section else read_section(section, calls)
-    said = _entitlements(readings)
-    is_said = before is not None and said == _entitlements(before.readings)
-    combined = before.combined if before is not None and is_said else combine(said.items())
-    entitlements = combined.entitlements
-    unreadable = _withhold(readings, "entitlements")
-    is_unchanged = before is not None and before.catalog is catalog and before.entitlements == entitlements
-    if before is not None and is_unchanged and before.withholds("entitlements") == unreadable:
-        modules = before.modules
+        earlier = known.get(name)
+        if earlier is not None and earlier.stored is section:
+            readings[name] = earlier
+            continue
+        readings[name] = reading = read_section(section, calls)
+        grants_as_before = grants_as_before and reading.grants_as(earlier)
+    if before is not None and grants_as_before:
+        combined, modules = before.combined, before.modules
     else:
-        modules = derive_modules(catalog, entitlements, unreadable=unreadable)
-    return Workspace(tenant, revision, generation, catalog, roles, readings, entitlements, modules, combined, epoch)
+        said = {name: reading.meaning.entitlements for name, reading in readings.items()}
+        combined = combine((name, one) for name, one in said.items() if one is not None)
+        faults = [reading.fault for reading in readings.values() if reading.fault is not None]
+        unreadable = any("entitlements" in fault.withholds for fault in faults)
+        modules = derive_modules(catalog, combined.entitlements, unreadable=unreadable)
+    return Workspace(
+        tenant, revision, generation, catalog, roles, readings, combined.entitlements, modules, combined, epoch
+    )

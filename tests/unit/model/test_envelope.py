@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from crm_core.errors import InvalidEnvelope
 from crm_core.model.envelope import MAX_VERSION, read_envelope
@@ -20,7 +21,7 @@ def refused(body: Any) -> dict[str, str]:
 def test_what_is_left_out_has_its_default() -> None:
     """Four members are enough; the push then replaces and applies."""
     envelope = read_envelope(GOOD)
-    assert (envelope.mode, envelope.strategy, envelope.instance) == ("apply", "replace", None)
+    assert (envelope.mode, envelope.strategy, envelope.instance) == ("apply", "replace", UNSET)
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 7, True], ids=repr)
