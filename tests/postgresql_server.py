@@ -79,6 +79,8 @@ class Server:
         name = f"crm_test_{os.getpid()}_{next(self._numbers)}"
         with psycopg.connect(self.admin, autocommit=True) as db:
             db.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            # On a busy machine a session may still be ending, and a copy waits for it no longer than 5 seconds.
+            db.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s", (template,))
             db.execute(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template} ENCODING 'UTF8' LOCALE 'C'")
         return make_conninfo(self.admin, dbname=name, user=ROLE, password="crm")
 

@@ -55,6 +55,8 @@ async def test_attempts_that_wait_go_with_their_tenant(stores: Both) -> None:
         for number in (1, 2):  # the second waits for its time
             store.note("north", entry(number))
             await store.entries("south", EntryQuery())
+    while any(store._on.attempts._written for store in stores):  # noqa: ASYNC110 -- writes that end without an event
+        await asyncio.sleep(0.01)
     await command.remove("north")
     while server._on.attempts._waiting:  # noqa: ASYNC110 -- the notice comes from the database, without an event
         await asyncio.sleep(0)
