@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -68,12 +69,15 @@ class Lazy(CommandGroup):
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="crm")
-def crm() -> None:
+@click.pass_context
+def crm(ctx: click.Context) -> None:
     """A multi-tenant CRM whose workspaces are configured from outside by signed payloads.
 
     Every command accepts --config DIR (default: config, or CRM_CONFIG) and explains itself with --help.
     Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something would change, 4 no answer.
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
 
 
 def main() -> None:

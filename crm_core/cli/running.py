@@ -27,9 +27,9 @@ _NO_TENANT = "Unknown tenant; crm tenant list shows the tenants."
 
 
 def _reachable(_ctx: click.Context, _option: click.Parameter, folder: Path) -> Path:
-    """Refuse a folder that this user may not look for; a missing one is an error of its files."""
+    """Refuse a folder that this user may not look for or into; a missing one is an error of its files."""
     try:
-        os.stat(folder)  # noqa: PTH116 -- as the files in it are found
+        os.stat(f"{folder}/.")  # noqa: PTH116 -- pathlib drops the dot, and the files in it are found this way
     except PermissionError:
         raise click.BadParameter(f"{folder} cannot be reached by this user; run crm as the server's user") from None
     except OSError:
@@ -42,7 +42,7 @@ def config_option(command: F) -> F:
     return click.option(
         "--config",
         metavar="DIR",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path, file_okay=False, readable=False),
         default=Path("config"),
         envvar="CRM_CONFIG",
         callback=_reachable,

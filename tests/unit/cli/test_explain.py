@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+
+from crm_core.cli.main import crm as command
 
 CAPTURES = Path(__file__).parents[1] / "explain/captures"
 Crm = Callable[..., Any]
@@ -23,6 +26,15 @@ def test_a_refused_request_is_explained(crm: Crm) -> None:
     assert f"body as received: {BODY} bytes, SHA-256 " in made.out
     assert "cause: The signed text ends with an extra line end." in made.out
     assert bytes(range(1, 33)).hex() not in made.out
+
+
+@pytest.mark.parametrize(("set_to", "colored"), [("", True), ("1", False)])
+def test_no_color_turns_colors_off(set_to: str, colored: bool) -> None:
+    """On a terminal the output has colors, unless the environment has NO_COLOR (no-color.org)."""
+    words = ["explain", str(CAPTURES / "good.http"), *AT]
+    shown = CliRunner().invoke(command, words, color=True, env={"NO_COLOR": set_to}).output
+    assert ("\x1b[" in shown) is colored
+    assert "No check fails." in shown
 
 
 def test_a_right_request_is_exit_code_0(crm: Crm) -> None:

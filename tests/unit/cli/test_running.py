@@ -93,11 +93,16 @@ def test_words_that_are_not_utf_8_are_refused(tmp_path: Path, served: bool) -> N
     assert box.stop() == 0
 
 
+@pytest.mark.parametrize("closed", [".", "config"])
 @pytest.mark.parametrize("words", [["config", "check"], ["serve"], ["keys", "check"], ["manager"], ["plugins"]])
-def test_a_config_folder_of_another_user_is_named(tmp_path: Path, words: list[str]) -> None:
+def test_a_config_folder_of_another_user_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], closed: str
+) -> None:
     """A command that someone else runs, in whose folder it may not look, says so and who may."""
-    config = tmp_path / "config"
-    with out_of_reach(tmp_path):
-        done = CliRunner().invoke(crm, [*words, "--config", str(config)])
+    monkeypatch.chdir(tmp_path)
+    Path("config").mkdir()
+    tmp_path.chmod(0o755)
+    with out_of_reach(Path(closed)):
+        done = CliRunner().invoke(crm, [*words, "--config", "config"])
     assert done.exit_code == 2
-    assert f"{config} cannot be reached by this user; run crm as the server's user" in done.output
+    assert "config cannot be reached by this user; run crm as the server's user" in done.output
