@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from crm_core.model.log import Head
 from crm_core.plugin.query import ChainReport
@@ -13,6 +14,8 @@ from crm_tinydb.log_reading import reading
 from crm_tinydb.segments import PREVIOUS, StoredSegment, segment_bytes
 from crm_tinydb.tenant import Tenant
 from crm_tinydb.tidying import journals, stores
+
+_IN_MEMORY: Final = "memory still has everything: crm tenant backup, then crm tenant fold, before you stop the server"
 
 
 async def verified(store: Tenant, head: Head | None) -> ChainReport:
@@ -38,7 +41,10 @@ async def checked(store: Tenant) -> tuple[str, ...]:
         segments = (*store.log.segments, *store.changes.segments)
         problems += await reading(store.run(lambda: _examine(store.disk, store.folder, segments)))
     if store.readable:
-        problems += (await verified(store, None)).problems
+        found = (await verified(store, None)).problems
+        problems += found
+        if found and not store.reasons and all(each.startswith(("journal-", "the chain ends")) for each in found):
+            problems.append(_IN_MEMORY)
     return tuple(dict.fromkeys(problems))
 
 

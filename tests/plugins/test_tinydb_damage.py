@@ -231,3 +231,33 @@ async def test_admin_accepts_what_is_left(stores: list[TinyDBBackend]) -> None:
     assert (await consistent_state(after))[0] == left
     assert isinstance(await after.commit("north", unit(left + 1)), Committed)
     assert await after.troubled() == {}
+
+
+@pytest.mark.parametrize("damage", [cut, flipped])
+async def test_a_journal_that_is_damaged_under_its_store(
+    damage: Callable[[bytes], bytes], stores: list[TinyDBBackend]
+) -> None:
+    """The check says that memory still has everything and what saves it; after that nothing is lost at a restart."""
+    disk = FakeDisk()
+    store = await filled(disk, stores, folds=1)
+    disk.edit(HOME / "north" / next(name for name in disk.names(HOME / "north") if name.startswith("journal-")), damage)
+    *found, advice = await store.check("north")
+    assert found
+    assert "crm tenant backup, then crm tenant fold, before you stop the server" in advice
+    await store.fold("north")
+    assert await store.check("north") == ()
+    await store.close()
+    assert (await consistent_state(await opened(disk, stores)))[0] == 6
+
+
+@pytest.mark.parametrize("kind", ["journal", "log"])
+async def test_what_memory_does_not_have_is_not_promised(kind: str, stores: list[TinyDBBackend]) -> None:
+    """A damaged segment of the log, and a journal that was damaged before the store opened it, are lost."""
+    disk = FakeDisk()
+    store = await filled(disk, stores, folds=1)
+    if kind == "journal":
+        await store.close()
+    disk.edit(HOME / "north" / next(name for name in disk.names(HOME / "north") if name.startswith(kind)), flipped)
+    checked = await (await opened(disk, stores) if kind == "journal" else store).check("north")
+    assert checked
+    assert not [problem for problem in checked if "memory" in problem]
