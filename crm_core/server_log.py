@@ -29,7 +29,7 @@ class ServerLog:
         self._logger.error(event, extra={"members": members})
 
 
-def origin(error: BaseException | None, *, outside: str = "") -> dict[str, str]:
+def origin(error: BaseException | None, *, outside: str | tuple[str, ...] = "") -> dict[str, str]:
     """The type of an exception and the line that raised it; the last one ``outside`` these modules, if there is one."""
     if error is None:
         return {}

@@ -140,7 +140,7 @@ async def _serve(
         from crm_core.compose import application, clock, open_store
         from crm_core.control.server import ControlServer
         from crm_core.control.turn import patient_lock
-        from crm_core.plugin.watching import watched
+        from crm_core.plugin.watching import logged, watched
         from crm_core.server.process import EXIT_SECONDS
         from crm_core.server.serve import serve
         from crm_core.services import Services
@@ -149,7 +149,7 @@ async def _serve(
     settings = installation.settings
     exclusive = installation.registry.backends[settings.storage.backend].EXCLUSIVE
     async with AsyncExitStack() as stack:
-        stack.enter_context(watched(installation.host.door))
+        stack.enter_context(watched(installation.host.door, logged))
         if exclusive:
             stack.enter_context(patient_lock(settings.tenants_dir))
         configuration = Configuration(installation, clock)

@@ -11,7 +11,8 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -128,6 +129,16 @@ class Door:
             if self._wall() - left >= SLOW:  # no call takes more CPU than time, and this clock is no system call
                 self._time(plugin, hook, self._clock() - since)
 
+    @contextmanager
+    def running_as(self, plugin: str, hook: str) -> Iterator[None]:
+        """Name code of a plugin that is run without a call, such as an import, for as long as it runs."""
+        thread = threading.get_ident()
+        self.running[thread] = RunningCall(plugin, hook, self._wall())
+        try:
+            yield
+        finally:
+            del self.running[thread]
+
     def seconds_of(self, call: RunningCall) -> float:
         """How long a call has been running."""
         return self._wall() - call.since
@@ -152,6 +163,13 @@ def said(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 -- foreign code; the type says enough
         words = ""
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def said_at(error: BaseException) -> str:
+    """The same, with the line of the plugin that raised it, if it was one of the plugin."""
+    core = (CORE, "importlib")
+    place = origin(error, outside=core)["at"]
+    return said(error) if place.startswith((*core, "unknown")) else f"{said(error)} ({place})"
 
 
 def each(value: Any, expected: type[T]) -> list[T]:

@@ -60,6 +60,8 @@ def _lost_argument(hook: str, function: Any) -> str | None:
         plain = parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is parameter.empty
         if name in passed and not plain:
             return f"{hook} would never receive {name}; write it as a plain parameter, without default, / and *"
+        if name not in passed and plain:
+            return f"{hook} has no argument {name}; it has {', '.join(passed) or 'none'}"
     return None
 
 

@@ -22,7 +22,7 @@ import msgspec
 import pluggy
 
 from crm_core.plugin import specs
-from crm_core.plugin.door import Check, Door, OnFailure, said
+from crm_core.plugin.door import Check, Door, OnFailure, said, said_at
 from crm_core.plugin.hook_functions import hook_functions, problem_of
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class PluginHost:
         self._manager.add_hookspecs(specs)
         self._disabled = frozenset(disabled)
         self._plugins: dict[str, Plugin] = {}
-        self._folders: dict[str, Path] = {}
+        self._files: dict[str, Path] = {}
         self._functions: dict[str, list[pluggy.HookImpl]] = {}  # of each hook that was called, in order
         self._on_failure = on_failure
         self.door = Door(on_failure=on_failure)
@@ -74,8 +74,8 @@ class PluginHost:
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders of the active plugins' code, each once, by the name of the plugin."""
-        active = (self._folders.get(plugin.name) for plugin in self.plugins if plugin.state == "active")
-        return tuple(dict.fromkeys(folder for folder in active if folder is not None))
+        active = (self._files.get(plugin.name) for plugin in self.plugins if plugin.state == "active")
+        return tuple(dict.fromkeys(file.parent for file in active if file is not None))
 
     @property
     def broken(self) -> tuple[Plugin, ...]:
@@ -98,7 +98,9 @@ class PluginHost:
     def register(self, module: object, name: str, version: str = "") -> None:
         """Take a plugin in, or say why not: a name twice, a hook that is misspelt, async, or takes other arguments."""
         if name in self._plugins:
-            self._break(name, version, "another plugin has this name; rename one or disable it")
+            other = f": {self._files[name]}" if name in self._files else ""
+            remedy = "a package has one entry point, and every lone file a different name"
+            self._break(name, version, f"another plugin has this name{other}; {remedy}")
             return
         hooks = tuple(hook_functions(module))
         error = next((problem for one in hooks if (problem := problem_of(one))), None)
@@ -111,7 +113,7 @@ class PluginHost:
             return
         self._plugins[name] = Plugin(name, version, "active", hooks=tuple(sorted(names)))
         if file := getattr(module, "__file__", None):
-            self._folders[name] = Path(file).parent
+            self._files[name] = Path(file)
 
     def call(self, hook: str, check: Check[list[T]], /, **arguments: Any) -> Iterator[tuple[str, T]]:
         """The items that each plugin returns of a hook, as (plugin, item), one plugin at a time; None is no item.
@@ -161,7 +163,8 @@ class PluginHost:
             self._plugins[name] = Plugin(name, version, "disabled")
             return
         try:
-            with redirect_stdout(sys.stderr):  # standard output is the command's own, such as JSON
+            # Standard output is the command's own, such as JSON.
+            with redirect_stdout(sys.stderr), self.door.running_as(name, "import"):
                 module = load()
             version = version or str(getattr(module, "__version__", ""))
         except KeyboardInterrupt:
@@ -169,7 +172,7 @@ class PluginHost:
         except BaseException as error:  # noqa: BLE001 -- foreign code is imported here; it may raise anything
             if self._on_failure is not None:
                 self._on_failure(name, "import", error)
-            self._break(name, version, f"importing it raised {said(error)}")
+            self._break(name, version, f"importing it raised {said_at(error)}")
         else:
             self.register(module, name, version)
 

@@ -16,7 +16,7 @@ import msgspec
 
 from crm_core.errors import PluginFailed, SetupError
 from crm_core.model.fields import prepare
-from crm_core.plugin.door import Door, said
+from crm_core.plugin.door import Door, said_at
 from crm_core.plugin.faults import faults_of, name_of
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadType
@@ -25,6 +25,7 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.scheme_calls import SchemeCalls
 from crm_core.plugin.signature import SignatureScheme
 from crm_core.plugin.storage import StorageBackend
+from crm_core.plugin.watching import printed, watched
 
 
 class Registry(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -65,10 +66,11 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 def build_registry(host: PluginHost) -> Registry:
     """Collect the items of every plugin. Raises SetupError that lists every fault."""
     collector = _Collector(host)
-    payload_types = collector.gather("crm_register_payload_types", "payload type", PayloadType)
-    schemes = collector.gather("crm_register_signature_schemes", "signature scheme", SignatureScheme)
-    record_types = collector.gather("crm_register_record_types", "record type", RecordType)
-    backends = collector.gather("crm_register_storage_backends", "storage backend", StorageBackend)
+    with watched(host.door, printed):
+        payload_types = collector.gather("crm_register_payload_types", "payload type", PayloadType)
+        schemes = collector.gather("crm_register_signature_schemes", "signature scheme", SignatureScheme)
+        record_types = collector.gather("crm_register_record_types", "record type", RecordType)
+        backends = collector.gather("crm_register_storage_backends", "storage backend", StorageBackend)
     collector.refuse_shared_headers(schemes.values())
     collector.refuse_dangling_references(record_types)
     if collector.problems:
@@ -102,7 +104,7 @@ class _Collector:
                 with redirect_stdout(sys.stderr):  # standard output is the command's own
                     items = answer()
             except PluginFailed as error:
-                self._refuse(owner, f"{hook} failed: it raised {said(error.__cause__ or error)}")
+                self._refuse(owner, f"{hook} failed: it raised {said_at(error.__cause__ or error)}")
                 continue
             for item in items:
                 faults = faults_of(item, kind, expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -18,10 +18,10 @@ _log = ServerLog("crm.plugin")
 
 
 @contextmanager
-def watched(door: Door, seconds: float = LONG) -> Iterator[None]:
+def watched(door: Door, report: Callable[[RunningCall, str], None], seconds: float = LONG) -> Iterator[None]:
     """Report calls through the door that do not return, from a thread: the event loop may be what they block."""
     stop = threading.Event()
-    thread = threading.Thread(target=_watch, args=(door, seconds, stop), name="plugin-watch", daemon=True)
+    thread = threading.Thread(target=_watch, args=(door, report, seconds, stop), name="plugin-watch", daemon=True)
     thread.start()
     try:
         yield
@@ -30,7 +30,17 @@ def watched(door: Door, seconds: float = LONG) -> Iterator[None]:
         thread.join()
 
 
-def _watch(door: Door, seconds: float, stop: threading.Event) -> None:
+def logged(call: RunningCall, place: str) -> None:
+    """Report in the server's log."""
+    _log.error("plugin_blocked", plugin=call.plugin, hook=call.hook, at=place)
+
+
+def printed(call: RunningCall, place: str) -> None:
+    """Report on standard error, while there is no log yet."""
+    sys.stderr.write(f"plugin {call.plugin}: {call.hook} has not returned for {LONG:g} s; it is at {place}.\n")
+
+
+def _watch(door: Door, report: Callable[[RunningCall, str], None], seconds: float, stop: threading.Event) -> None:
     """Look a few times in ``seconds``; a call that was there the whole time is reported, once."""
     reported: dict[int, RunningCall] = {}
     while not stop.wait(seconds / 4):
@@ -38,7 +48,7 @@ def _watch(door: Door, seconds: float, stop: threading.Event) -> None:
         for thread, call in running.items():
             if door.seconds_of(call) >= seconds and reported.get(thread) is not call:
                 reported[thread] = call
-                _log.error("plugin_blocked", plugin=call.plugin, hook=call.hook, at=_place(thread))
+                report(call, _place(thread))
 
 
 def _place(thread: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -14,12 +15,15 @@ from crm_core.model.keys import Roster
 from crm_core.plugin.door import OnFailure
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
+from crm_core.plugin.watching import printed, watched
 from crm_core.settings.catalog import load_catalog
 from crm_core.settings.instance import InstanceSettings, load_instance
 from crm_core.settings.options import read_options
 from crm_core.settings.roles import load_roles
 from crm_core.settings.roster import load_roster
 from crm_core.settings.salvage import UnloadedInstance
+
+_REMEDY: Final = "Fix it, or list it under plugins.disabled in instance.yaml."
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +55,10 @@ def load_plugins(
 ) -> PluginHost:
     """The plugins of an instance; without settings, all installed ones. ``broken`` has those that cannot be used."""
     host = PluginHost(settings.plugins.disabled if settings else (), on_failure)
-    host.load_entry_points()
-    for folder in settings.plugins.folders if settings else ():
-        host.load_folder(folder)
+    with watched(host.door, printed):
+        host.load_entry_points()
+        for folder in settings.plugins.folders if settings else ():
+            host.load_folder(folder)
     return host
 
 
@@ -74,12 +79,12 @@ def install(folder: Path, environ: Mapping[str, str], on_failure: OnFailure | No
     settings = load_instance(folder / "instance.yaml", environ=environ)
     host = load_plugins(settings, on_failure)
     if host.broken:
-        raise SetupError(
-            f"plugin {plugin.name}: {plugin.error} Fix it, or list it under plugins.disabled in instance.yaml."
-            for plugin in host.broken
-        )
+        raise SetupError(f"plugin {plugin.name}: {plugin.error} {_REMEDY}" for plugin in host.broken)
     settings.plugins.require([plugin.name for plugin in host.plugins])
-    registry = build_registry(host)
+    try:
+        registry = build_registry(host)
+    except SetupError as error:
+        raise SetupError(f"{problem} {_REMEDY}" for problem in error.problems) from None
     settings.storage.require(registry.backends)
     options = read_options(settings, option_types(registry))
     return Installation(

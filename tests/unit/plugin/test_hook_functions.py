@@ -124,10 +124,19 @@ def test_tryfirst_and_trylast_decide_the_order() -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("class Stop(BaseException): pass\nraise Stop('no licence')", "raised Stop: no licence."),
-        ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "raised E."),
-        ("def __getattr__(name): raise RuntimeError(name)", "raised RuntimeError: __version__."),
-        (r"raise ValueError('bad \udcff')", r"raised ValueError: bad \udcff."),
+        (
+            "class Stop(BaseException): pass\nraise Stop('no licence')",
+            "raised Stop: no licence (crm_folder_plugin_bad:2).",
+        ),
+        (
+            "class E(Exception):\n    def __str__(self): raise ValueError\nraise E",
+            "raised E (crm_folder_plugin_bad:3).",
+        ),
+        (
+            "def __getattr__(name): raise RuntimeError(name)",
+            "raised RuntimeError: __version__ (crm_folder_plugin_bad:1).",
+        ),
+        (r"raise ValueError('bad \udcff')", r"raised ValueError: bad \udcff (crm_folder_plugin_bad:1)."),
     ],
 )
 def test_any_error_of_a_plugin_names_it(tmp_path: Path, source: str, words: str) -> None:

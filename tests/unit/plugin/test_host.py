@@ -96,7 +96,10 @@ def test_a_plugin_that_raises_at_import_is_named_and_stops_no_other(tmp_path: Pa
         ("b_good", "active"),
         ("crm_gone", "broken"),
     ]
-    assert host.broken[0].error == "importing it raised RuntimeError: no licence."
+    assert [one.error for one in host.broken] == [
+        "importing it raised RuntimeError: no licence (crm_folder_plugin_a_bad:1).",
+        "importing it raised ModuleNotFoundError: No module named 'crm_gone'.",
+    ]
 
 
 def test_a_misspelt_hook_is_reported_with_the_name_that_was_meant() -> None:
@@ -128,7 +131,7 @@ def test_wrong_arguments_are_refused() -> None:
 
     host = PluginHost()
     host.register(plugin(crm_module_policy=crm_module_policy), "curious")
-    assert reported(host).state == "broken"
+    assert reported(host).error == "crm_module_policy has no argument modules; it has named, context."
 
 
 def test_a_plugin_without_hooks_says_what_is_missing() -> None:
@@ -144,6 +147,32 @@ def test_two_plugins_of_one_name_break_it() -> None:
     for _ in range(2):
         host.register(plugin(crm_register_record_types=crm_register_record_types), "visits")
     assert "another plugin has this name" in (reported(host).error or "")
+
+
+def test_of_two_plugins_of_one_name_the_first_is_located(tmp_path: Path) -> None:
+    """An admin finds both; disabling the name would disable both."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        text = "from crm_core.plugin import hookimpl\n@hookimpl\ndef crm_validate_payload():\n    return []\n"
+        (tmp_path / folder / "rules.py").write_text(text)
+    host = PluginHost()
+    host.load_folder(tmp_path / "one")
+    host.load_folder(tmp_path / "two")
+    assert f"another plugin has this name: {tmp_path / 'one/rules.py'};" in (reported(host).error or "")
+
+
+def test_a_plugin_is_named_while_it_is_imported(tmp_path: Path) -> None:
+    """One that waits for ever in its import would stop the start without a word."""
+    host, seen = PluginHost(), list[str]()
+
+    def load() -> SimpleNamespace:
+        seen.extend(map(str, host.door.running.values()))
+        return plugin()
+
+    point = SimpleNamespace(value="slow.hooks", dist=None, load=load)
+    host.load_entry_points([point])  # type: ignore[list-item]
+    assert "plugin='slow', hook='import'" in seen[0]
+    assert not host.door.running
 
 
 def test_a_disabled_plugin_is_listed_and_not_imported(tmp_path: Path) -> None:
