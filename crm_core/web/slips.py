@@ -27,4 +27,5 @@ def nothing_here(path: str, instance: str, exists: Callable[[str], bool]) -> str
         for meant in (base + rest, base + rest.rstrip("/")):
             if exists(meant):
                 return f"There is nothing at this address. Did you mean {meant}?"
-    return f"There is nothing at this address. The addresses of the API begin with {BASE}/."
+    addresses = f"/i/{instance}/docs lists the API's addresses, which begin with {BASE}/."
+    return f"There is nothing at this address. {addresses}"
