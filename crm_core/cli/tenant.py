@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,20 +46,21 @@ def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list
 
     The entries are first, since one without a tenant does no harm: if this is killed, no tenant is without a key.
     """
-    from crm_core.cli.roster_edit import add_tenants
+    from crm_core.cli.roster_edit import add_tenants, said_as_well
     from crm_core.cli.rotation import fresh_secret
 
     roster = config / "keys.yaml"
     known = perform(config, "tenant.creatable", tenants=names)["known"]
     added = add_tenants(roster, {name: fresh_secret() for name in names if name not in known})
-    for item in stream(config, "tenant.create", tenants=names):
-        tenant = item["tenant"]
-        if tenant in known:  # in place of one whose folder was moved away
-            added += add_tenants(roster, {tenant: fresh_secret()})
-        if show:
-            click.echo(f"created tenant {tenant}")
-            if tenant in added:
-                click.echo(f"added {tenant} to {roster} with a fresh key, version 1; give it to the platform")
+    with said_as_well(f"{roster} has an entry for each name already") if added else nullcontext():
+        for item in stream(config, "tenant.create", tenants=names):
+            tenant = item["tenant"]
+            if tenant in known:  # in place of one whose folder was moved away
+                added += add_tenants(roster, {tenant: fresh_secret()})
+            if show:
+                click.echo(f"created tenant {tenant}")
+                if tenant in added:
+                    click.echo(f"added {tenant} to {roster} with a fresh key, version 1; give it to the platform")
     return added
 
 
