@@ -33,6 +33,8 @@ _NEXT: Final = {
     "unknown_tenant": "create it with crm tenant create, or correct its name",
     "misdirected_instance": "correct the instance in --url, or in instance.yaml",
     "receiver_disabled": "set sync: enabled in the receiver's keys.yaml and instance.yaml",
+    "invalid_envelope": "if it is the version, the highest possible one was pushed before: crm keys revoke at the"
+    " receiver if its key leaked, else crm tenant reset-version",
     "stale_version": "another push came first; run the command again, without --version",
     "module_blocked": "take it out of the file; sync_policy in the receiver's modules.yaml blocks it",
     "unanswered": "check that the server runs and that this machine reaches it, then run the command again"

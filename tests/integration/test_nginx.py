@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 import yaml
@@ -158,3 +160,36 @@ async def test_smuggling(pair: tuple[Front, StandIn]) -> None:
         assert answers.count(b"HTTP/1.1 200 OK") == len(seen), name
         assert not any(each.body for each in seen if name in REFUSED and b"hidden" in each.line), name
     assert eu.seen[-1].body == HIDDEN
+
+
+async def test_the_proxy_that_ends_tls_as_the_docs_write_it(tmp_path: Path) -> None:
+    """A path that needs care, a body of 2 MiB, the Host with its port, and the client's address and scheme arrive."""
+    page = (Path(__file__).parents[2] / "docs/manager.md").read_text(encoding="utf-8")
+    written = page.partition("```nginx\n")[2].partition("```")[0]
+    port, plain = free_port(), free_port()
+    pem, key = tmp_path / "crm.pem", tmp_path / "crm.key"
+    words = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]
+    words += ["-addext", "subjectAltName=DNS:localhost", "-days", "2", "-keyout", str(key), "-out", str(pem)]
+    await asyncio.to_thread(subprocess.run, words, capture_output=True, check=True)
+    (tmp_path / "instances.yaml").write_text(yaml.safe_dump({"instances": {}}))
+    nginx = await asyncio.to_thread(nginx_words, tmp_path)
+    async with upstream() as behind:
+        for example, here in (
+            ("listen 443 ssl", f"listen 127.0.0.1:{plain}; listen 127.0.0.1:{port} ssl"),
+            ("/etc/ssl/crm.pem", str(pem)),
+            ("/etc/ssl/private/crm.key", str(key)),
+            ("http://127.0.0.1:8080", behind.address),
+        ):
+            assert example in written
+            written = written.replace(example, here)
+        (tmp_path / "crm.conf").write_text(written)
+        body, trusted = bytes(2 << 20), ssl.create_default_context(cafile=pem)
+        request = Request(f"https://localhost:{port}/i/eu1/t/n/x%20%C3%A9;a", body)
+        with Program(nginx, tmp_path / "out.log") as program:
+            await asyncio.to_thread(program.until, f"http://127.0.0.1:{plain}/healthz")
+            with await asyncio.to_thread(urlopen, request, context=trusted) as answer:
+                assert answer.status == 200
+    seen = behind.seen[-1]
+    assert (seen.line, seen.body) == (b"POST /i/eu1/t/n/x%20%C3%A9;a HTTP/1.1", body)
+    assert seen.values(b"host") == [f"localhost:{port}".encode()]
+    assert (seen.values(b"x-forwarded-for"), seen.values(b"x-forwarded-proto")) == ([b"127.0.0.1"], [b"https"])

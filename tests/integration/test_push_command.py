@@ -195,6 +195,17 @@ def test_a_refusal_exits_1_and_is_explained(crm: Box, tmp_path: Path) -> None:
     assert "unknown payload type" in crm.crm("push", "colours", bad, "--version", "9", code=1).lower()
 
 
+def test_the_highest_version_names_both_ways_on(crm: Box, tmp_path: Path) -> None:
+    """No version is above it: the command says what to do at the receiver, and after that pushes."""
+    file = tmp_path / "workspace.yaml"
+    file.write_text("week_start: sunday")
+    crm.crm("push", "workspace", str(file), "--version", str(2**53 - 1))
+    said = crm.crm("push", "workspace", str(file), code=1)
+    assert "crm keys revoke at the receiver if its key leaked, else crm tenant reset-version" in said
+    crm.crm("tenant", "reset-version", TENANT, "workspace")
+    crm.crm("push", "workspace", str(file))
+
+
 def test_the_command_needs_no_config_folder(box: Box, tmp_path: Path) -> None:
     """On the platform's own machine address and secret are enough."""
     file = write(tmp_path, "brand.json", json.dumps(BRANDING))

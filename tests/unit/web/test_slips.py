@@ -24,7 +24,7 @@ BASE = "/i/eu1/t/nw/api/v1"
     ],
 )
 def test_a_forgotten_part_of_an_address_or_a_slash_too_many_is_found(path: str, meant: str) -> None:
-    """The message names the address that was meant, if there is one; otherwise where they are listed and how they begin."""
+    """The message names the address that was meant, if there is one; otherwise where all are listed."""
     assert nothing_here(path, "eu1", lambda one: one == meant).endswith(f"Did you mean {meant}?")
     assert nothing_here(path, "eu1", lambda one: False).endswith("begin with /i/{instance}/t/{tenant}/api/v1/.")
     assert "/i/eu1/docs lists the API's addresses" in nothing_here(path, "eu1", lambda one: False)
