@@ -81,20 +81,23 @@ class Index:
     def follow(self, moves: Sequence[Moved], most: int | None = None) -> None:
         """Apply the moves that are new, or only the first of them."""
         end = len(moves) if most is None else min(self.seen + most, len(moves))
-        fresh: list[tuple[str, Row]] = []  # new rows, until a row that existed before
+        added: list[Slot] = []
         for id_, old, new in moves[self.seen : end]:
+            value = None if new is None else self._value(new)
             if old is None:
-                if new is not None:
-                    fresh.append((id_, new))
+                if isinstance(value, str):
+                    added.append((3, value, id_))
+                else:
+                    added += slots(value, id_)
                 continue
-            before, value = self._value(old), None if new is None else self._value(new)
+            before = self._value(old)
             if new is not None and before == value and type(before) is type(value):
                 continue  # as in most indexes of a row that changed
-            if fresh:
-                self.sorted_slots.add(self._slots(fresh))
-                fresh = []
+            if added:
+                self.sorted_slots.add(added)
+                added = []
             self._replace(id_, before, value, is_gone=new is None)
-        self.sorted_slots.add(self._slots(fresh))
+        self.sorted_slots.add(added)
         self.seen = end
 
     def _value(self, row: Row) -> IndexValue:

@@ -33,7 +33,7 @@ class SortedSlots:
 
     def add(self, slots: Iterable[Slot]) -> None:
         """Add slots that are not in the set."""
-        chunks, bounds = self._chunks, self._bounds
+        chunks, bounds, most = self._chunks, self._bounds, 2 * CHUNK
         for slot in slots:
             at = bisect_right(bounds, slot)
             chunk = chunks[at]
@@ -41,7 +41,7 @@ class SortedSlots:
                 chunk.append(slot)
             else:
                 insort(chunk, slot)
-            if len(chunk) >= 2 * CHUNK:
+            if len(chunk) >= most:
                 rest = chunk[CHUNK:]
                 del chunk[CHUNK:]
                 chunks.insert(at + 1, rest)
