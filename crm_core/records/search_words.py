@@ -21,6 +21,7 @@ _CJK: Final = (
     "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
 )
 _BETWEEN: Final = re.compile(r"[^\W_]+")
+_WORD: Final = re.compile(r"([^\W_]+)")  # which a split returns too
 _NUMBER: Final = re.compile(r"[\d +()./,;#*\-\u2010-\u2015\xa0\u202f]+")
 _ASIDE: Final = re.compile(r"\(0+")  # the trunk prefix, as in +49 (0) 711 and +49 (0711)
 _FEWEST_DIGITS: Final = 4  # that find a phone number inside
@@ -48,14 +49,13 @@ def search_values(texts: Iterable[str | None], phones: Iterable[str | None] = ()
 @lru_cache(maxsize=4096)  # a change of a record leaves most of its texts, and many records share some
 def _words_and_signs(text: str) -> tuple[list[str], list[str]]:
     """The folded words and marked runs of a text, and the signs between its words."""
-    if text.isascii():  # most are: the same without a generator
-        plain = folded(text)
-        words = _BETWEEN.findall(plain)
-        if plain == " ".join(words):
-            return words, []
+    if text.isascii():  # most are: the same in one step
+        pieces = _WORD.split(folded(text))
+        words, between = pieces[1::2], pieces[::2]
     else:
         words = [_RUN + part if is_run else part for part, is_run in _parts(text)]
-    return words, [each for piece in _BETWEEN.split(composed(text)) if (each := piece.strip())]
+        between = _BETWEEN.split(composed(text))
+    return words, [each for piece in between if (each := piece.strip())]
 
 
 def search_terms(q: str) -> tuple[Term, ...]:

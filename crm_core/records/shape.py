@@ -37,8 +37,8 @@ SEARCH = "found_by"
 ORDER = ":order"
 SCHEMA = ":schema:"
 ARCHIVED_AT = "archived_at"
-ORDER_OF_CREATION = ":created"
-_MOMENTS = {"created_at": ORDER_OF_CREATION, "updated_at": ":updated"}
+ORDER_OF_CREATION, ORDER_OF_CHANGE = ":created", ":updated"
+_MOMENTS = {"created_at": ORDER_OF_CREATION, "updated_at": ORDER_OF_CHANGE}
 EXTERNAL_ID = "external_id"
 _READ_ONLY = frozenset(OWNED) - {EXTERNAL_ID}
 
@@ -117,13 +117,14 @@ class Shape:
         self.unique = (EXTERNAL_ID, *record_type.UNIQUE)
         indexed = {*record_type.SORTABLE, *record_type.FILTERABLE, *record_type.UNIQUE}
         self._indexed = tuple(member for member in self._members if member.name in indexed)
-        self._searched = tuple(record_type.member(name) for name in record_type.SEARCHED)
+        self._searched = record_type.SEARCHED
+        self._phones = tuple(name for name in self._searched if record_type.member(name).kind == "phone")
         self._ordered = frozenset(name for name in record_type.SORTABLE if record_type.member(name).is_written)
         self._read_only = _READ_ONLY.union(record_type.COMPUTED)
         self._required_texts = tuple(
             member.name for member in self._members if member.required and member.kind in {"text", "paragraphs"}
         )
-        self._index_names = frozenset(self._indexes({}, None, dict.fromkeys(ALWAYS_SORTABLE, "")))
+        self._index_names = frozenset(self._indexes({}, None, "", ""))
 
     def validate(self, patch: Any, current: Mapping[str, Any] | None = None) -> Validated:
         """The record after a merge patch (RFC 7396) on ``current``, or a new one. Raises PluginFailed."""
@@ -172,14 +173,16 @@ class Shape:
 
     def body(self, id: str, content: Content, stamps: Stamps) -> bytes:  # noqa: A002 -- the wire's word
         """The text of a record."""
-        owned = {"id": id, EXTERNAL_ID: content.external_id}
-        return msgspec.json.encode(owned | self._values(content.record) | msgspec.structs.asdict(stamps))
+        return self._body(id, content.external_id, self._values(content.record), stamps)
+
+    def _body(self, id_: str, external_id: str | None, values: Mapping[str, Any], stamps: Stamps) -> bytes:
+        return msgspec.json.encode({"id": id_, EXTERNAL_ID: external_id, **values, **msgspec.structs.asdict(stamps)})
 
     def put(self, id: str, content: Content, stamps: Stamps) -> Put:  # noqa: A002 -- the wire's word
         """The record, which is not archived, as a document with its indexes."""
-        moments = {name: getattr(stamps, name) for name in ALWAYS_SORTABLE}
-        indexes = self._indexes(self._values(content.record), content.external_id, moments)
-        return Put(self.collection, id, self.body(id, content, stamps), indexes)
+        values, external_id = self._values(content.record), content.external_id
+        indexes = self._indexes(values, external_id, stamps.created_at, stamps.updated_at)
+        return Put(self.collection, id, self._body(id, external_id, values, stamps), indexes)
 
     def reindex(self, names: tuple[str, ...]) -> Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None:
         """How to index stored records whose indexes have these names; None if the present version names them so."""
@@ -196,8 +199,7 @@ class Shape:
         external_id = stored.writable.pop(EXTERNAL_ID, None)
         members = self._rules.upgraded(stored.writable, schema)
         if members is None:
-            moments = {name: getattr(stored.stamps, name) for name in ALWAYS_SORTABLE}
-            indexes = self._indexes({}, external_id, moments)
+            indexes = self._indexes({}, external_id, stored.stamps.created_at, stored.stamps.updated_at)
             found = {name: value for name, value in indexes.items() if not name.startswith(SCHEMA)}
             return body, found | {f"{SCHEMA}{schema}": None}  # its own, for the version that can read it
         record = as_stored(members, self.record_type.RECORD)
@@ -209,26 +211,27 @@ class Shape:
             stamps = {name: record.pop(name, None) for name in OWNED_LAST}
             body = msgspec.json.encode(record | stamps)
             record |= stamps
-        moments = {name: record[name] for name in ALWAYS_SORTABLE}
-        return body, self._indexes(record, record.get(EXTERNAL_ID), moments)
+        return body, self._indexes(record, record.get(EXTERNAL_ID), record["created_at"], record["updated_at"])
 
     def _indexes(
-        self, values: Mapping[str, Any], external_id: str | None, moments: Mapping[str, str]
+        self, values: Mapping[str, Any], external_id: str | None, created_at: str, updated_at: str
     ) -> dict[str, IndexValue]:
-        indexes: dict[str, IndexValue] = {_MOMENTS[name]: moment for name, moment in moments.items()}
-        indexes[EXTERNAL_ID] = external_id
+        indexes: dict[str, IndexValue] = {
+            ORDER_OF_CREATION: created_at,
+            ORDER_OF_CHANGE: updated_at,
+            EXTERNAL_ID: external_id,
+        }
         if self.record_type.SCHEMA_VERSION > 1:
             # The schema is in the name: it is all that a store shows.
             indexes[f"{SCHEMA}{self.record_type.SCHEMA_VERSION}"] = None
         for member in self._indexed:
-            value = values.get(member.name)
-            indexes[member.name] = member.indexed(value)
-            if member.name in self._ordered:
-                indexes[member.name + ORDER] = member.ordered(value)
+            name, value = member.name, values.get(member.name)
+            indexes[name] = member.indexed(value)
+            if name in self._ordered:
+                indexes[name + ORDER] = member.ordered(value)
         if self._searched:
-            texts = [(text, member.kind) for member in self._searched for text in _texts(values.get(member.name))]
-            phones = (text for text, kind in texts if kind == "phone")
-            indexes[SEARCH] = search_values((text for text, _ in texts), phones)
+            texts = [text for name in self._searched for text in _texts(values.get(name))]
+            indexes[SEARCH] = search_values(texts, [text for name in self._phones for text in _texts(values.get(name))])
         return indexes
 
     def order_index(self, name: str) -> str:
