@@ -56,7 +56,7 @@ def convert(data: object, type_: Any, *, pointer: str = "") -> tuple[Any | None,
     except msgspec.ValidationError:
         findings = first_errors(_walk(data, type_, pointer), pointer)
     else:
-        findings = first_errors(_unchecked(data, type_, pointer), pointer)
+        findings = first_errors(_unchecked(data, type_, pointer), pointer) if _checked_in(type_) else ()
         if not findings:
             return converted, ()
     return None, findings or (Finding(pointer, "invalid_value", "This value does not fit; see the documentation."),)

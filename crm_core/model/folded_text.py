@@ -59,6 +59,8 @@ def one_line(text: str) -> str:
 
 def is_visible(text: str) -> bool:
     """Whether a text shows anything: a character that is no space, control, format or combining one."""
+    if text[:1].isalnum() and text.isascii():  # most begin so
+        return True
     return any(unicodedata.category(char)[0] not in "ZCM" and char not in _BLANK_LETTERS for char in text)
 
 

@@ -222,7 +222,7 @@ class Writes:
         unit = Unit(
             now=now,
             expect=(workspace.unchanged, *write.expect, *(room(access, workspace) if write.creates else ())),
-            claims=claim_of(idempotent, now, write.written),
+            claims=claim_of(idempotent, now, write.written) if idempotent else (),
             puts=(write.put,),
             changes=(write.entry,),
         )
