@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
 from typing import Any, Final
 
 import httptools
@@ -21,12 +20,8 @@ from crm_core.server.unread import Unread
 
 _LINGER_BYTES: Final = 256 * 1024
 _PARSE_BYTES: Final = 8 * 1024  # some 100 short requests
-
-
-class _Phase(Enum):
-    IDLE = "between messages"
-    HEAD = "in a head"
-    BODY = "in a body"
+_IDLE, _HEAD, _BODY = "between messages", "in a head", "in a body"
+"""Phases of a connection: texts, since to look a member of an enum up takes as long as a call."""
 
 
 class ServerConnection(Unread):
@@ -51,7 +46,7 @@ class ServerConnection(Unread):
         self._limit = limit
         self._new_request_id = new_request_id
         self._instance = instance
-        self._phase = _Phase.IDLE
+        self._phase = _IDLE
         self._deadline: asyncio.TimerHandle | None = None
         self._progress = 0  # completed heads and messages: bytes between two of them belong to one head or body
         self._raw = self._body = 0
@@ -115,11 +110,11 @@ class ServerConnection(Unread):
     def on_message_begin(self) -> None:
         """Start a request."""
         super().on_message_begin()
-        self._enter(_Phase.HEAD)
+        self._enter(_HEAD)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Store a header field; drop trailers, which must not count as header fields."""
-        if self._phase is _Phase.HEAD:
+        if self._phase is _HEAD:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -132,7 +127,7 @@ class ServerConnection(Unread):
         if self.parser.should_upgrade():
             self._upgrading = True
             return
-        self._enter(_Phase.BODY)
+        self._enter(_BODY)
         self._limit.busy(self)
         self.scope.update(head.line_of(version, method, self.url))  # type: ignore[typeddict-item]  # only members of it
         cycle = self._new_cycle(keep_alive=version != "1.0" and self.parser.should_keep_alive())
@@ -152,7 +147,7 @@ class ServerConnection(Unread):
         """End a request's body."""
         if not self._upgrading:
             self._progress += 1
-            self._enter(_Phase.IDLE)
+            self._enter(_IDLE)
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -222,7 +217,7 @@ class ServerConnection(Unread):
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
-    def _enter(self, phase: _Phase) -> None:
+    def _enter(self, phase: str) -> None:
         self._phase = phase
         self._raw = self._body = 0
         self._disarm()
@@ -231,15 +226,15 @@ class ServerConnection(Unread):
         """Enforce the size limit and the deadline of an incomplete message."""
         self._raw += received
         busy = self._active is not None and not self._active.response_complete
-        if self._phase is _Phase.HEAD and self._raw > head.HEAD_LIMIT:
+        if self._phase is _HEAD and self._raw > head.HEAD_LIMIT:
             self.refuse(HeadTooLarge(f"The request head is over {head.HEAD_LIMIT} bytes."))
-        elif self._phase is _Phase.BODY and self._raw > head.HEAD_LIMIT + 8 * self._body:
+        elif self._phase is _BODY and self._raw > head.HEAD_LIMIT + 8 * self._body:
             self.refuse(MalformedRequest("The body is nearly all framing. Send it in larger chunks."))
-        elif self._deadline is None and not (busy and self._phase is _Phase.IDLE):
+        elif self._deadline is None and not (busy and self._phase is _IDLE):
             self._arm()
 
     def _arm(self) -> None:
-        seconds = self._deadlines.body if self._phase is _Phase.BODY else self._deadlines.head
+        seconds = self._deadlines.body if self._phase is _BODY else self._deadlines.head
         self._deadline = self.loop.call_later(seconds, self._on_deadline)
 
     def _disarm(self) -> None:
@@ -251,7 +246,7 @@ class ServerConnection(Unread):
         if self.flow.read_paused:  # the application is slow, not the client
             self._arm()
             return
-        part, seconds = ("body", self._deadlines.body) if self._phase is _Phase.BODY else ("head", self._deadlines.head)
+        part, seconds = ("body", self._deadlines.body) if self._phase is _BODY else ("head", self._deadlines.head)
         error = RequestTimeout(f"The request's {part} was not complete within {seconds:g} seconds.")
         if self._active is None or not self._active.expire(error):
             self.refuse(error)
@@ -262,7 +257,7 @@ class ServerConnection(Unread):
         active = self._active
         if active is not None and not active.response_complete:
             self._disarm()
-            if self._phase is not _Phase.BODY or self.cycle is not active:
+            if self._phase is not _BODY or self.cycle is not active:
                 self.pipeline.clear()
                 active.keep_alive = False  # it closes after its response
                 self.flow.pause_reading()
@@ -284,7 +279,7 @@ class ServerConnection(Unread):
         self._disarm()
         self._unset_keepalive_if_required()
         self.await_reader()
-        if self._phase is _Phase.IDLE and not linger:
+        if self._phase is _IDLE and not linger:
             self.transport.close()
             return
         self._raw = 0

@@ -157,7 +157,8 @@ class Cycle(RequestResponseCycle):
     async def _send_response(self, response: Any) -> None:
         """Send a whole response, in one step if neither it nor its connection is unusual."""
         status, headers, body = response["status"], response["headers"], response["body"]
-        names, values = zip(*self.default_headers, *headers, strict=True)
+        fields = [*self.default_headers, *headers]
+        names, values = zip(*fields, strict=True)
         lasting = self.keep_alive and self.scope["http_version"] == "1.1" and b"connection" not in names
         ready = not (self.response_started or self.more_body or self.disconnected or self.flow.write_paused)
         sized = b"content-length" in names or (status == HTTPStatus.NOT_MODIFIED and not body)
@@ -168,8 +169,8 @@ class Cycle(RequestResponseCycle):
             return
         if _contains(b"".join(names), _NOT_IN_NAMES) or _contains(b"".join(values), _NOT_IN_VALUES):
             raise RuntimeError("a header field contains a character that it may not contain")
-        fields = [b"%b: %b\r\n" % field for field in zip(names, values, strict=True)]
-        self.transport.write(b"".join((STATUS_LINE[status], *fields, b"\r\n", body)))
+        lines = b"\r\n".join(map(b": ".join, fields))
+        self.transport.write(b"".join((STATUS_LINE[status], lines, b"\r\n\r\n", body)))
         self.response_started = self.response_complete = True
         self.message_event.set()
         self.on_response()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -29,9 +30,7 @@ def refusal(version: str, method: bytes, url: bytes, headers: Headers) -> CrmErr
     The parser itself (llhttp in its strict mode) refuses repeated or bad Content-Length, Content-Length with
     Transfer-Encoding, folded header fields, bare CR and LF, and white space before a colon.
     """
-    size = len(url)
-    for name, value in headers:
-        size += len(name) + len(value) + 4
+    size = len(url) + sum(map(len, chain.from_iterable(headers))) + 4 * len(headers)
     if size > HEAD_LIMIT or len(headers) > HEADERS_LIMIT:
         return HeadTooLarge(f"The request head is over {HEAD_LIMIT} bytes or {HEADERS_LIMIT} header fields.")
     if version not in {"1.0", "1.1"}:
