@@ -88,6 +88,19 @@ def test_a_long_name_fits_a_phone(sit: Sit, box: Box, api: Api, aside: Callable[
     assert who["x"] + who["width"] <= pen["x"]
 
 
+def test_a_text_without_spaces_is_broken(sit: Sit, box: Box, api: Api, aside: Callable[..., object]) -> None:
+    """No list scrolls sideways because of one row, and neither a duplicate's name nor a token's widens its page."""
+    same = {"name": "W" * 200, "email": "unbroken@nordwind.example"}
+    customer, other = (api.put("customers", f"unbroken-{at}", company="C" * 200, **same)["id"] for at in (0, 1))
+    aside(lambda: box.crm("token", "create", "--tenant", TENANT, "--name", "N" * 100, "--scope", "customers:read"))
+    desk = sit(reduced_motion="reduce")
+    desk.go("/customers?q=unbroken")
+    assert desk.page.locator(".scroll").evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    for path in (f"/customers/{customer}", f"/customers/{customer}/compare/{other}", "/tokens"):
+        desk.go(path)
+        assert (path, desk.overflow()) == (path, 0)
+
+
 def test_the_breadcrumb_of_a_name_from_right_to_left(sit: Sit, api: Api) -> None:
     """The stroke is between the list and the name, not behind the name."""
     made = api.put("customers", "hebrew", name="שלום")

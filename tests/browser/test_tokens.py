@@ -45,7 +45,7 @@ def test_a_token_is_created_and_revoked_by_keyboard_and_pointer(sit: Callable[..
 
 
 def test_a_token_without_scopes_is_refused_where_they_are_chosen(sit: Callable[..., Desk], plain: None) -> None:
-    """The reason is between the heading of the choices and the first of them."""
+    """The reason is between the heading of the choices and the first of them, and their group has the focus."""
     admin = sit(People.super_admin)
     page = admin.page
     admin.go("/tokens")
@@ -54,6 +54,7 @@ def test_a_token_without_scopes_is_refused_where_they_are_chosen(sit: Callable[.
     page.get_by_role("button", name="Create token").click()
     records = page.get_by_role("group", name="Records")
     expect(records).to_have_accessible_description("Choose at least one scope.")
+    expect(records).to_be_focused()
     reason = records.get_by_text("Choose at least one scope.").bounding_box() or {"y": 0}
     first = records.get_by_role("checkbox").first.bounding_box() or {"y": 0}
     assert 0 < reason["y"] < first["y"] < reason["y"] + 150
