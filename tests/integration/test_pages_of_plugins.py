@@ -248,9 +248,9 @@ def test_records_of_one_owner_are_no_duplicates(desk: Visitor) -> None:
 
 
 def test_an_import_recognises_records_by_a_unique_text(desk: Visitor) -> None:
-    """The row with the number of a record changes it; without that key it would be refused as not unique."""
+    """Every row has one, as not all have an external id: the row with the code of a record changes that record."""
     path = f"/visits/{desk.visit(code='V-7')}"
-    sent = {"csv": "Name,Code,Owner\nSeen,v-7,\nMore,V-8,\n"}
+    sent = {"csv": "External ID,Name,Code,Owner\n,Seen,v-7,\next-8,More,V-8,\n"}
     page = desk.post("/visits/import", "/visits/import", **sent)
     assert re.findall(r'<option value="([^"]*)"', page.split('name="key"')[1].split("</select>")[0]) == [
         "external_id", "code", "",

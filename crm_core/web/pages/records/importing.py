@@ -145,7 +145,9 @@ async def _sent(record_type: RecordType) -> Sent:
     if not all(may_be_joined(field, record_type) for field in several):
         raise InvalidRecord(gettext("Two columns are the same field. Choose another field for one of them."))
     keys = [option.value for option in keys_of(record_type)]
-    key = form["key"] if form.get("key") in keys else next((one for one in keys if one in fields), "")
+    columns = {one: fields.index(one) for one in keys if one and one in fields}
+    filled = (one for one, at in columns.items() if all(cells[at].strip() for _, cells in file.rows))
+    key = form["key"] if form.get("key") in keys else next(filled, next(iter(columns), ""))
     return Sent(text, file, fields, key)
 
 
