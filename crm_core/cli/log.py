@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -87,9 +88,7 @@ def listed(*, tenant: str, limit: int, config: Path, as_json: bool, **options: s
         print_json(items)
         return
     for entry in items:
-        click.echo(line(entry))
-        for text in _findings(entry):
-            click.echo(f"    {text}")
+        _show(entry)
     if not items:
         click.echo("No entries match." if _filled_in(options) else "No push has arrived yet.", err=True)
 
@@ -113,7 +112,7 @@ def show(*, entry_id: str, tenant: str, config: Path, as_json: bool) -> None:
     for name, value in entry.items():
         click.echo(f"{name:<{width}}  {'-' if value is None else value}")
     for finding in findings:
-        click.echo(f"  {finding['pointer'] or '/'}: {finding['message']} ({finding['code']})")
+        click.echo(f"  {_finding(finding)}")
 
 
 @command.command("tail", short_help="Print entries as they arrive.")
@@ -130,8 +129,12 @@ def show(*, entry_id: str, tenant: str, config: Path, as_json: bool) -> None:
 @json_option
 def tail(*, tenant: str, last: int, config: Path, as_json: bool, **options: str | None) -> None:
     """Print the last entries, then each new one as it arrives, until interrupted; ends there if no server runs."""
-    for entry in stream(config, "log.tail", tenant=tenant, filters=_filled_in(options), last=last):
-        click.echo(json.dumps(entry, ensure_ascii=False) if as_json else line(entry))
+    with suppress(KeyboardInterrupt):
+        for entry in stream(config, "log.tail", tenant=tenant, filters=_filled_in(options), last=last):
+            if as_json:
+                click.echo(json.dumps(entry, ensure_ascii=False))
+            else:
+                _show(entry)
 
 
 def _link(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
@@ -197,13 +200,18 @@ def export(tenant: str, form: str, config: Path, **options: str | None) -> None:
     warn_of_quarantine(config, tenant)
 
 
-def _findings(entry: dict[str, Any]) -> Iterator[str]:
-    """The first errors of the input, and the command that shows the rest."""
+def _show(entry: dict[str, Any]) -> None:
+    """Print an entry with the first errors of its input, and the command that shows the rest."""
+    click.echo(line(entry))
     errors = entry.get("errors", ())
     for error in errors[:_FEW]:
-        yield f"{error['pointer'] or '/'}: {error['message']}"
+        click.echo(f"    {_finding(error)}")
     if len(errors) > _FEW:
-        yield f"{len(errors) - _FEW} more: crm log show {entry['id']} --tenant {entry['tenant']}"
+        click.echo(f"    {len(errors) - _FEW} more: crm log show {entry['id']} --tenant {entry['tenant']}")
+
+
+def _finding(error: dict[str, Any]) -> str:
+    return f"{error['pointer'] or '/'}: {error['message']} ({error['code']})"
 
 
 def line(entry: dict[str, Any]) -> str:

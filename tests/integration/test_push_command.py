@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -195,15 +196,33 @@ def test_a_refusal_exits_1_and_is_explained(crm: Box, tmp_path: Path) -> None:
     assert "unknown payload type" in crm.crm("push", "colours", bad, "--version", "9", code=1).lower()
 
 
+def test_the_log_is_followed_until_an_interrupt(crm: Box, tmp_path: Path) -> None:
+    """Each entry has its errors with their codes, as in the list; Ctrl-C is the usual end, exit 0 without a word."""
+    crm.crm("push", "branding", write(tmp_path, "bad.yaml", "title: 3"), code=1)
+    words = [sys.executable, "-m", "crm_core.cli", "log", "tail", "--tenant", TENANT, "--last", "1"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*words, "--config", crm.config], env=crm.environ, stdout=pipe, stderr=pipe, text=True
+    ) as tail:
+        assert tail.stdout is not None
+        shown = tail.stdout.readline() + tail.stdout.readline()
+        tail.send_signal(signal.SIGINT)
+        rest, errors = tail.communicate(timeout=60)
+    assert (tail.returncode, rest, errors) == (0, "", "")
+    assert "/data/title: " in shown
+    assert "(wrong_type)" in shown
+    assert shown == crm.crm("log", "list", "--tenant", TENANT, "--limit", "1")
+
+
 def test_the_highest_version_names_both_ways_on(crm: Box, tmp_path: Path) -> None:
     """No version is above it: the command says what to do at the receiver, and after that pushes."""
-    file = tmp_path / "workspace.yaml"
-    file.write_text("week_start: sunday")
-    crm.crm("push", "workspace", str(file), "--version", str(2**53 - 1))
-    said = crm.crm("push", "workspace", str(file), code=1)
+    file = tmp_path / "features.yaml"
+    file.write_text("plan: {code: s, features: []}")
+    crm.crm("push", "features", str(file), "--version", str(2**53 - 1))
+    said = crm.crm("push", "features", str(file), code=1)
     assert "crm keys revoke at the receiver if its key leaked, else crm tenant reset-version" in said
-    crm.crm("tenant", "reset-version", TENANT, "workspace")
-    crm.crm("push", "workspace", str(file))
+    crm.crm("tenant", "reset-version", TENANT, "features")
+    crm.crm("push", "features", str(file))
 
 
 def test_the_command_needs_no_config_folder(box: Box, tmp_path: Path) -> None:
