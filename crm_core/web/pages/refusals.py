@@ -26,7 +26,7 @@ from crm_core.workspace import Workspace
 class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
     """A refusal for its page. ``unsaved``: the input that it refused; ``next_step``: what to do before it is saved.
 
-    ``listed``: the list in which the record would be. ``again``: whether the input can be saved later.
+    ``away``: where to go from here, else to the dashboard. ``again``: whether the input can be saved later.
     """
 
     title: str
@@ -36,7 +36,7 @@ class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     unsaved: UnsavedInput | None = None
     next_step: str = ""
-    listed: PageLink | None = None
+    away: PageLink | None = None
     again: bool = True
 
 
@@ -85,7 +85,10 @@ async def refusal(context: PageContext, error: CrmError, unsaved: UnsavedInput |
         name = current_request().path.removeprefix(f"{context.root}/").partition("/")[0]
         if record_type := context.services.registry.record_types.get(name):
             module = name
-            view = replace(view, listed=PageLink(f"{context.root}/{name}", context.title_of(record_type)))
+            back = gettext("Back to {title}", title=context.title_of(record_type))
+            view = replace(view, away=PageLink(f"{context.root}/{name}", back))
+    elif error.code == "revision_mismatch":
+        view = replace(view, away=PageLink(current_request().path.rpartition("/")[0], gettext("Look at it again")))
     return await page(context, "refusal.html", module, view, error.status)
 
 

@@ -28,9 +28,11 @@ def test_archiving_is_undone_with_one_click(grace: Visitor) -> None:
 
 
 def test_a_page_that_is_out_of_date_archives_nothing(grace: Visitor) -> None:
-    """A customer whom someone changed in the meantime is not archived by an older page."""
+    """A customer whom someone changed in the meantime is not archived by an older page; a link leads back."""
     path = grace.customer(name="Slow Boats")
-    grace.post(path, f"{path}/archive", 412, revision="7")
+    refused = grace.post(path, f"{path}/archive", 412, revision="7")
+    assert f'href="{grace.root}{path}">Look at it again</a>' in refused
+    assert "Someone else changed this record, so nothing was changed now." in refused
     assert "This record is archived." not in grace.get(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from crm_core.model.change_log import ChangeEntry
 from crm_core.model.diff import steps_of
 from crm_core.plugin.member import Member
 from crm_core.plugin.record_type import RecordType
+from crm_core.plugin.storage import Document
 from crm_core.records.guarded_store import RecordAccess
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
@@ -33,8 +35,8 @@ async def archive(context: PageContext, module: str, id: str) -> Response:  # no
     """Archive a record; the list it leaves to offers to undo it."""
     form, record_type = await request.form, record_type_of(context, module)
     document = await document_of(context, module, id)
-    shown = Preconditions(f'"{form.get("revision", "")}"')  # the revision that the page showed, and no other
-    await context.services.records.archive.archive(access_of(context, module), id, shown)
+    unchanged = _shown(document, form)
+    await context.services.records.archive.archive(access_of(context, module), id, unchanged)
     name, list_path = msgspec.json.decode(document.body)["name"], f"{context.root}/{record_type.NAME}"
     back = f"{list_path}/{id}"
     undo = Undo(action=f"{back}/restore", revision=document.revision + 1, back=back)
@@ -57,19 +59,29 @@ async def set_one(context: PageContext, module: str, id: str) -> Response:  # no
     if member is None:
         raise NotFound(gettext("This field cannot be set here."))
     document = await document_of(context, module, id)
-    if form.get("revision") != str(document.revision):
-        raise RevisionMismatch(
-            gettext("Someone else changed this record, so nothing was changed now. Check it and try again.")
-        )
+    unchanged = _shown(document, form)
     record, value = msgspec.json.decode(document.body), read(member, form.get("value", ""), context.formats).value
     message = _message(member, record["name"], value)
-    access, unchanged = access_of(context, module), Preconditions(etag(document.revision, document.body))
-    written = await context.services.records.writes.update(access, id, {member.name: value}, unchanged)
+    patch = {member.name: value}
+    written = await context.services.records.writes.update(access_of(context, module), id, patch, unchanged)
     before = as_text(member, record.get(member.name), context.formats.regional)
     back = form.get("back") or f"{context.root}/"
     undo = Undo(action=request.path, member=member.name, value=before, revision=written.revision, back=back)
     is_done = value and record_type.DUE and record_type.DUE.done == member.name
     return redirect(context, back, message, undo, next_task(context, record_type, record, back) if is_done else "")
+
+
+def _shown(document: Document, form: Mapping[str, str]) -> Preconditions:
+    """The revision that the page showed, and no other.
+
+    Raises:
+        RevisionMismatch: someone has changed the record since.
+    """
+    if form.get("revision") != str(document.revision):
+        raise RevisionMismatch(
+            gettext("Someone else changed this record, so nothing was changed now. Check it and try again.")
+        )
+    return Preconditions(etag(document.revision, document.body))
 
 
 def _message(member: Member, name: str, value: Any) -> str:
