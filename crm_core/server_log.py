@@ -9,6 +9,8 @@ from typing import Final
 CORE: Final = "crm_core."
 """The beginning of the names of the core's own modules."""
 
+logging.getLogger("crm").addHandler(logging.NullHandler())  # commands have no log: Python would print the bare names
+
 
 class ServerLog:
     """Writes events of one part of the server. ``name``: ``crm.`` and the part, which chooses no level and no place."""

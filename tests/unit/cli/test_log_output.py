@@ -43,3 +43,10 @@ def test_every_line_is_one_json_object_without_traces_or_data_of_requests() -> N
     assert all(line["timestamp"].endswith("Z") and line["level"] for line in lines)
     assert "hunter2" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_without_a_log_prints_no_bare_events() -> None:
+    """It says in sentences what a server would log; Python shows the names of events that no one handles."""
+    event = "from crm_core.server_log import ServerLog; ServerLog('crm.plugin').error('plugin_slow', plugin='acme')"
+    done = subprocess.run([sys.executable, "-c", event], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
