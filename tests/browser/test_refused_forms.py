@@ -233,3 +233,16 @@ def test_reload_sends_no_refused_password_or_token_again(sit: Sit) -> None:
     expect(page.locator("#token")).to_be_visible()
     page.get_by_role("link", name="I have stored it").click()
     expect(page.get_by_label("Name")).to_have_value("")
+
+
+def test_what_is_typed_is_shown_to_no_one_else(sit: Sit) -> None:
+    """Another user who signs in where a session has ended has an empty form; the first one has the text back."""
+    desk = sit(People.agent, fresh=True)
+    name = desk.page.get_by_label("Name (required)")
+    desk.go("/customers/new")
+    name.fill("Secret Sculls")
+    for who, text in ((People.manager, ""), (People.agent, "Secret Sculls")):
+        desk.context.clear_cookies()
+        desk.sign_in(who)
+        desk.go("/customers/new")
+        expect(name).to_have_value(text)

@@ -41,7 +41,7 @@ async def frame_of(context: PageContext, current: str) -> FrameParts:
     caller, scheme, notices = context.caller, scheme_of(context.branding), tuple(_notices(context))
     modules = [(state, await _open_count(context, state.module.name)) for state in _visible(context)]
     counts = tuple(count for _, count in modules)
-    key = (caller.role, caller.assignment, caller.name, current, scheme, counts, notices)
+    key = (caller.id, caller.role, caller.assignment, caller.name, current, scheme, counts, notices)
 
     def made() -> FrameParts:
         return _rendered(context, modules, notices, current, scheme)
@@ -62,7 +62,7 @@ def _rendered(
         modules=tuple(state.module.name for state, _ in modules),
         menu=_menu(context, modules),
         current=current,
-        user=MenuUser(context.caller.name, label_of(role.title) if role else gettext("No role")),
+        user=MenuUser(context.caller.id, context.caller.name, label_of(role.title) if role else gettext("No role")),
         notices=notices,
     )
     return FrameParts(*map(Markup, context.site.renderer.cut("workspace.html", frame=frame)))

@@ -74,6 +74,7 @@ class MenuGroup(msgspec.Struct, frozen=True):
 class MenuUser(msgspec.Struct, frozen=True):
     """The user, as the menu shows it."""
 
+    id: str
     name: str
     role: str
 

@@ -34,7 +34,8 @@ function reloads(part) {
   history.replaceState(history.state, "", own(part).dataset.reloads || location.href);
 }
 
-const key = (form) => `draft ${own(form).dataset.draft}`;
+// Of one user: another one may sign in where a session has ended.
+const key = (form) => `draft ${document.body.dataset.user} ${own(form).dataset.draft}`;
 
 function store(form, sent = false) {
   if (!form) return;
