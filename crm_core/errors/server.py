@@ -10,7 +10,11 @@ class ServerError(CrmError):
 
 
 class PluginFailed(ServerError, status=500, code="plugin_failed", title="A plugin failed"):
-    """A plugin raised; it is named, the request changed nothing."""
+    """A plugin raised; it is named, the request changed nothing. ``cause``: for operators."""
+
+    def __init__(self, plugin: str, hook: str, cause: str) -> None:
+        detail = f"The plugin {plugin} failed in {hook}. The server's log has the cause."
+        super().__init__(detail, operator_detail=cause, plugin=plugin, hook=hook)
 
 
 class InternalError(ServerError, status=500, code="internal_error", title="Internal error"):

@@ -109,16 +109,11 @@ class Door:
                 raise
             if self._on_failure is not None:
                 self._on_failure(plugin, hook, error)
-            known, found = f"The plugin {plugin} failed in {hook}", origin(error, outside=CORE)
+            found = origin(error, outside=CORE)
             cause = " at ".join(found.values())
             if has_answered and found["at"].startswith(CORE) and type(error) in (TypeError, ValueError):
                 cause = f"what it returned is wrong: {error}"  # the words of a check, which quote no value
-            failed = PluginFailed(
-                f"{known}. The server's log has the cause.",
-                operator_detail=f"{known}: {cause}.",
-                plugin=plugin,
-                hook=hook,
-            )
+            failed = PluginFailed(plugin, hook, f"The plugin {plugin} failed in {hook}: {cause}.")
             self._named.add(failed)
             raise failed from error
         finally:

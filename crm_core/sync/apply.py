@@ -133,8 +133,7 @@ def plan(
     for name in sections:
         if fault := after.readings[name].fault:
             # A type that fails on a section which it accepted must fail before the section is in effect.
-            failed = f"The plugin {fault.plugin} failed in {fault.hook}. The server's log has the cause."
-            raise PluginFailed(failed, operator_detail=fault.cause, plugin=fault.plugin, hook=fault.hook)
+            raise PluginFailed(fault.plugin, fault.hook, fault.cause)
     return Plan(
         outcomes=outcomes,
         intent=intent,

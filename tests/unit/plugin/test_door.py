@@ -177,7 +177,7 @@ def test_a_change_of_what_is_read_only_is_at_the_plugins_line() -> None:
 def test_a_plugin_cannot_name_another_one() -> None:
     """Only the door makes the error that names a plugin; one that a plugin raises itself is its own failure."""
     with pytest.raises(PluginFailed) as caught:
-        called(PluginFailed("Bad \udcff.", plugin="other", hook="read"), door.findings)
+        called(PluginFailed("other", "read", "Bad \udcff."), door.findings)
     assert caught.value.evidence == {"plugin": "acme", "hook": "hook"}
     assert caught.value.detail.isascii()
 

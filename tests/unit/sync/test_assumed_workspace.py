@@ -163,7 +163,7 @@ async def test_a_replay_is_one_also_if_a_plugin_fails(world: World, monkeypatch:
     """Nothing of its body counts, and it is no fault of the server in the chain: its source pays for it."""
 
     def broken(*_: Any) -> Any:
-        raise PluginFailed("It broke.", plugin="crm_lone", hook="split")
+        raise PluginFailed("crm_lone", "split", "It broke.")
 
     await world.services.receiver.receive(world.push({"title": "One"}))
     world.serial = count(1)
