@@ -102,7 +102,9 @@ def read_text(path: Path, *, may_be_empty: bool = False) -> str:
             raw = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         where = f"the file is not there; looked for it at {path}"
-        raise Wrong.at(start, f"{where}: name its folder with --config, or write one with `crm init`") from None
+        known = os.path.lexists(path.with_name("instance.yaml"))  # an empty roster of `crm init` would end every key
+        fix = "put it back from a copy" if known else "name its folder with --config, or write one with `crm init`"
+        raise Wrong.at(start, f"{where}: {fix}") from None
     except OSError as error:
         raise Wrong.at(start, f"the file cannot be read ({error.strerror}); check its path and permissions") from None
     if len(raw) > LARGEST_FILE:

@@ -375,3 +375,13 @@ def test_many_mistakes_are_counted(roster: Any, problems: Any) -> None:
     found = problems(roster, "".join(f"a{number}: *b\n" for number in range(1000)))
     assert len(found) == 101
     assert found[-1].endswith("more errors follow; fix the first")
+
+
+def test_a_roster_that_is_gone_is_to_be_put_back(tmp_path: Path, problems: Any) -> None:
+    """``crm init`` would write an empty one, which a running server takes for the end of every key."""
+    names: dict[str, Any] = {"sections": (), "schemes": (), "environ": {}}
+    (found,) = problems(load_roster, tmp_path / "keys.yaml", **names)
+    assert found.endswith("name its folder with --config, or write one with `crm init`")
+    (tmp_path / "instance.yaml").touch()
+    (found,) = problems(load_roster, tmp_path / "keys.yaml", **names)
+    assert found.endswith("keys.yaml: put it back from a copy")
