@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from inspect import signature
 from typing import Any, Final
@@ -40,17 +39,23 @@ class OwnRules:
 
     def upgraded(self, members: dict[str, Any], schema: int) -> dict[str, Any] | None:
         """The members of a record of another schema in the present one; None if the type cannot read them."""
-        found = None
+        reason = f"The plugin reads up to schema version {self._type.SCHEMA_VERSION}."
         if schema < self._type.SCHEMA_VERSION:
-            with suppress(PluginFailed):
+            try:
                 found = self._door.call(
                     self._owner, "upgrade", partial(self._type.upgrade, members, schema), checks.mapping
                 )
-        if found is not None and as_stored(found, self._type.RECORD) is not None:
-            return found
+            except PluginFailed as error:
+                reason = error.operator_detail
+            else:
+                if as_stored(found, self._type.RECORD) is not None:
+                    return found
+                finding = convert(found, self._type.RECORD)[1][0]
+                reason = f"upgrade returned a record that does not fit: {finding.pointer}: {finding.message}"
         if not self._reported:  # once: there may be very many
             self._reported = True
-            _log.error("records_unreadable", plugin=self._owner, record_type=self._type.NAME, schema=schema)
+            kind = self._type.NAME
+            _log.error("records_unreadable", plugin=self._owner, record_type=kind, schema=schema, reason=reason)
         return None
 
     def completed(self, merged: dict[str, Any], current: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

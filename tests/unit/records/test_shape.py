@@ -145,6 +145,20 @@ def test_a_record_that_cannot_be_upgraded_stays_as_it_is(caplog: pytest.LogCaptu
         assert (body, indexes["external_id"], indexes["kilometres"]) == (put.body, "X-1", None)
         assert new.reindex(tuple(indexes)) is not None
     assert [record.getMessage() for record in caplog.records] == ["records_unreadable"]
+    assert f"acme failed in upgrade: TypeError at {__name__}:" in caplog.records[0].members["reason"]  # type: ignore[attr-defined]
+
+
+def test_an_upgrade_to_what_does_not_fit_is_logged_with_the_place(caplog: pytest.LogCaptureFixture) -> None:
+    """The author sees which member of the outcome is wrong, and not its value."""
+    stamps = Stamps("2026-11-24T02:00:00.000Z", "2026-11-25T02:00:00.000Z", None, "token:t", "token:t", 3)
+    put = trips_of_before().put("1", Content("X-1", OldTrip("Bornholm", 100)), stamps)
+    wrong = {"upgrade": lambda *_: {"name": "Bornholm", "kilometres": "far"}}
+    upgrade = Shape(type("Trips", (Trips,), wrong)(), "acme").reindex(tuple(put.indexes))
+    assert upgrade is not None
+    assert upgrade(put.body)[0] == put.body
+    reason = caplog.records[0].members["reason"]  # type: ignore[attr-defined]
+    assert reason.startswith("upgrade returned a record that does not fit: /kilometres: ")
+    assert "far" not in reason
 
 
 def test_a_record_of_a_newer_schema_stays_as_it_is() -> None:
