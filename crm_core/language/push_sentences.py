@@ -126,6 +126,6 @@ PUSH_SENTENCES: Final = (
     gettext_noop("{problem} The last one failed with {code}."),
     gettext_noop("{section}, member {member}"),
     gettext_noop("{name} is not a JSON number."),
-    gettext_noop("{names} changed, so the stored secret is not used. Send it again."),
+    gettext_noop("{names} changed, so the stored secret is not used. Push the section with its secret."),
     gettext_noop("{name} must be a number of at most {most} plain digits, without sign or leading zero."),
 )

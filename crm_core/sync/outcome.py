@@ -185,7 +185,7 @@ def _moved(member: SecretMember, before: Mapping[str, Any], after: Mapping[str, 
 
 
 def _required(prefix: str, member: SecretMember, moved: list[str]) -> Finding:
-    message = f"{', '.join(moved)} changed, so the stored secret is not used. Send it again."
+    message = f"{', '.join(moved)} changed, so the stored secret is not used. Push the section with its secret."
     return Finding(prefix + pointer_to(*member.path), f"{member.path[-1]}_required", message)
 
 

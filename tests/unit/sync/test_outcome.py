@@ -169,12 +169,16 @@ def test_a_moved_secret_is_required_by_its_name_and_place() -> None:
     before = stored(outcome_for({"inner": {"place": "a", "pin": "SECRET-one"}}, None, "replace"))
     outcome = outcome_for({"inner": {"place": "b", "words": ["x"]}}, before, "merge")
     assert [(finding.pointer, finding.code, finding.message) for finding in outcome.findings] == [
-        ("/data/inner/pin", "pin_required", "place changed, so the stored secret is not used. Send it again.")
+        (
+            "/data/inner/pin",
+            "pin_required",
+            "place changed, so the stored secret is not used. Push the section with its secret.",
+        )
     ]
     before = stored(outcome_for({"host": "a", "port": 1, "far": "SECRET-one"}, None, "replace"))
     outcome = outcome_for({"host": "b", "port": 2}, before, "merge")
     assert [finding.message for finding in outcome.findings] == [
-        "host, port changed, so the stored secret is not used. Send it again."
+        "host, port changed, so the stored secret is not used. Push the section with its secret."
     ]
 
 
