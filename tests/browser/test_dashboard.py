@@ -60,6 +60,7 @@ def test_changes_are_grouped_by_who_made_them(sit: Sit, day: None) -> None:
     task = page.get_by_role("checkbox", name="Done: Day task 1")
     task.check()
     expect(recent.locator("li").first).to_contain_text("You finished Day task 1")
+    expect(page.locator(".page-head")).to_contain_text("1 overdue, nothing due today")
     page.get_by_role("button", name="Undo: Day task 1").click()  # the next test finds it open
     expect(task).not_to_be_checked()
 

@@ -83,7 +83,7 @@ def test_a_module_removed_under_an_open_page(sit: Sit, box: Box) -> None:
 
 
 def test_a_record_that_changed_shows_it(sit: Sit, api: Api) -> None:
-    """An open record is updated; new rows of a list wait behind a button, so that no row moves while reading."""
+    """An open record and a list's total are updated; new rows wait behind a button, so that no row moves meanwhile."""
     record = api.put("customers", "live", name="Live Ltd", phone="+49 1")
     reader, lister = sit(People.agent), sit(People.manager)
     reader.go(f"/customers/{record['id']}")
@@ -91,11 +91,14 @@ def test_a_record_that_changed_shows_it(sit: Sit, api: Api) -> None:
     lister.go("/customers")
     lister.live()
     first = lister.page.locator("tbody th").first.inner_text()
+    total = lister.page.locator(".page-head p")
+    number = int(total.inner_text().split()[0])
     api.put("customers", "live", phone="+49 2")
     api.put("customers", "live-2", name="Newcomer Ltd")
     expect(reader.page.locator("[data-live=details]")).to_contain_text("+49 2")
     news = lister.page.locator("[data-news] button")
     expect(news).to_be_visible()
+    expect(total).to_have_text(f"{number + 1} in total")
     assert lister.page.locator("tbody th").first.inner_text() == first
     news.click()
     expect(lister.page.locator("tbody th").first).to_contain_text("Newcomer Ltd")

@@ -43,15 +43,18 @@ def test_what_is_chosen_shows_in_forced_colors(sit: Sit, api: Api) -> None:
     assert [_style(kinds.nth(at), "outlineStyle") for at in (0, 1)] == ["solid", "none"]
 
 
-def test_paper_is_white(sit: Sit) -> None:
-    """A page printed from the dark scheme has dark text, and no strip in the color of the sidebar."""
+def test_paper_is_white(sit: Sit, api: Api) -> None:
+    """A page printed from the dark scheme has dark text, no strip in the color of the sidebar, and no buttons."""
+    made = api.put("customers", "paper", name="Paper Rowers")
     desk = sit(People.agent, color_scheme="dark")
-    desk.go("/customers")
+    desk.go(f"/customers/{made['id']}")
     app, heading = desk.page.locator(".app"), desk.page.get_by_role("heading", level=1)
     bright = _style(heading, "color")
     desk.page.emulate_media(media="print")
     assert _style(heading, "color") != bright
     assert _style(app, "backgroundImage") == "none"
+    for controls in (".btn", ".pen", ".composer"):
+        expect(desk.page.locator(controls).first).to_be_hidden()
 
 
 def test_a_long_name_fits_a_phone(sit: Sit, box: Box, api: Api, aside: Callable[..., object]) -> None:
