@@ -16,16 +16,15 @@ Ask = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
 """The rows of a statement."""
 _LOCK: Final = 0x63726D  # of the database's advisory locks: one migration at a time
 _VERSION: Final = "SELECT version FROM crm.version"
-_PROCESSES: Final = 4  # the version from which on crm.processes exists
 _ALIVE: Final = "SELECT count(*) FROM crm.processes WHERE until > now()"
 _ROLE: Final = "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
 
 
-def migrations() -> list[str]:
-    """The statements of each migration, in order: the first leads to version 1."""
+def migrations() -> list[tuple[int, str]]:
+    """The files of the schema in order: the version that each leads to, with which its name begins, and its SQL."""
     folder = files("crm_postgresql.migrations")
     names = sorted(each.name for each in folder.iterdir() if each.name.endswith(".sql"))
-    return [(folder / name).read_text(encoding="utf-8") for name in names]
+    return [(int(name[:4]), (folder / name).read_text(encoding="utf-8")) for name in names]
 
 
 async def version_of(ask: Ask) -> int:
@@ -46,20 +45,28 @@ async def check_role(ask: Ask) -> None:
 
 async def check_version(ask: Ask) -> None:
     """Raise SetupError unless the schema is that of this version."""
-    found, wanted = await version_of(ask), len(migrations())
-    if found == 0:
-        raise SetupError(["storage: the database is empty: run crm migrate"])
+    found = await version_of(ask)
+    wanted = _wanted(found)
     if found < wanted:
-        raise SetupError([f"storage: the database has schema {found}, this version needs {wanted}: run crm migrate"])
-    if found > wanted:
-        raise SetupError(
-            [f"storage: a newer version wrote schema {found}, this one knows {wanted}: start that version"]
-        )
+        problem = f"has schema {found}, this version needs {wanted}" if found else "is empty"
+        raise SetupError([f"storage: the database {problem}: run crm migrate"])
+
+
+def _wanted(found: int) -> int:
+    """The schema that this version needs. Raises SetupError if the one that was found cannot be migrated to it."""
+    versions = [version for version, _ in migrations()]
+    if 0 < found < versions[0]:
+        advice = "run its crm migrate --to tinydb, then this version's crm migrate --to postgresql to an empty database"
+        raise SetupError([f"storage: an unreleased version wrote schema {found}: {advice}"])
+    if found > versions[-1]:
+        problem = f"storage: a newer version wrote schema {found}, this one knows {versions[-1]}: start that version"
+        raise SetupError([problem])
+    return versions[-1]
 
 
 async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
     """Bring the schema to this version; what was done. Raises SetupError."""
-    statements, done = migrations(), []
+    done = []
 
     async def ask(query: str) -> list[tuple[Any, ...]]:
         return await (await db.execute(query)).fetchall()
@@ -73,15 +80,16 @@ async def migrate(db: AsyncConnection[Any]) -> tuple[str, ...]:
             await db.execute("CREATE SCHEMA IF NOT EXISTS crm")
             await db.execute("CREATE TABLE IF NOT EXISTS crm.version (version integer NOT NULL)")
             before = await version_of(ask)
-            if before > len(statements):
-                raise SetupError([f"a newer version wrote schema {before}: start that version"])
-            if _PROCESSES <= before < len(statements):
+            wanted = _wanted(before)
+            if 0 < before < wanted:
                 await _refuse_served(ask)
-            for number, text in enumerate(statements[before:], before + 1):
-                await db.execute(text)
-                done.append(f"The database has schema {number} now.")
+            for version, text in migrations():
+                if version > before:
+                    await db.execute(text)
+            if before < wanted:
+                done.append(f"The database has schema {wanted} now.")
             await db.execute("DELETE FROM crm.version")
-            await db.execute("INSERT INTO crm.version VALUES (%s)", (len(statements),))
+            await db.execute("INSERT INTO crm.version VALUES (%s)", (wanted,))
             names = [name for (name,) in await ask("SELECT crm.months()")]
             if names:
                 done.append(f"Partitions by month were made or dropped: {', '.join(names)}.")

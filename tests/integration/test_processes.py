@@ -39,7 +39,7 @@ def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     box = Box(folder / "instance", settings=settings)
     if request.param == "postgresql":
         assert "run crm migrate" in box.crm("serve", code=1)
-        assert f"schema {len(migrations())}" in box.crm("migrate")
+        assert f"schema {migrations()[-1][0]}" in box.crm("migrate")
     box.options = ("--processes", "3")
     box.create_tenants().start()
     yield box

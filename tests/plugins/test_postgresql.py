@@ -94,7 +94,7 @@ def test_every_key_and_statement_begins_with_a_tenant(postgresql: Server) -> Non
     tables = "stores|documents|keys|collections|claims|forgotten|log|attempts|key_uses|changes"
     statements = re.findall(
         rf"(?:FROM|UPDATE|INTO) crm\.(?:{tables})\b[^;]*",
-        "\n".join(re.sub(r"--.*", "", text) for text in migrations()),
+        "\n".join(re.sub(r"--.*", "", text) for _, text in migrations()),
     )
     assert len(statements) > 30
     assert [text for text in statements if "tenant" not in text] == []
@@ -112,39 +112,6 @@ async def test_a_role_above_row_level_security_is_refused(
     dsn = make_conninfo(postgresql.migrated, user=role)
     with pytest.raises(SetupError, match="superuser or has BYPASSRLS"):
         await opened(StorageContext(context.tenants_dir, {"dsn": dsn}, instance="x"))
-
-
-async def test_other_schemas_are_refused_by_version(postgresql: Server, tmp_path: Path) -> None:
-    """An empty, an earlier and a later schema are refused in one sentence; a migration can be repeated."""
-    dsn = postgresql.fresh()
-    plain = StorageContext(tmp_path, {"dsn": dsn}, instance="eu1")
-    with pytest.raises(SetupError, match="the database is empty: run crm migrate"):
-        await opened(plain)
-    migrating = await opened(StorageContext(tmp_path, {"dsn": dsn}, instance="eu1", migrating=True))
-    assert len(await migrating.migrate()) == len(migrations())
-    assert await migrating.migrate() == ()
-    await migrating.close()
-    with psycopg.connect(dsn, autocommit=True) as db:
-        for version, said in ((1, "run crm migrate"), (99, "start that version")):
-            db.execute("UPDATE crm.version SET version = %s", (version,))
-            with pytest.raises(SetupError, match=said):
-                await opened(plain)
-
-
-async def test_a_schema_is_not_migrated_while_processes_serve_from_it(postgresql: Server, tmp_path: Path) -> None:
-    """Those of an earlier version do not know the new one; without them it is migrated."""
-    dsn = postgresql.fresh()
-    with psycopg.connect(dsn, autocommit=True) as db:
-        for text in ("CREATE SCHEMA crm", "CREATE TABLE crm.version (version integer NOT NULL)", *migrations()[:-1]):
-            db.execute(text)
-        db.execute("INSERT INTO crm.version VALUES (%s)", (len(migrations()) - 1,))
-        db.execute("INSERT INTO crm.processes VALUES ('us2', 'p1', now() + interval '15 s'), ('us2', 'p2', now())")
-        migrating = await opened(StorageContext(tmp_path, {"dsn": dsn}, instance="eu1", migrating=True))
-        with pytest.raises(SetupError, match="1 process of an earlier version uses this database: stop"):
-            await migrating.migrate()
-        db.execute("DELETE FROM crm.processes")
-    assert len(await migrating.migrate()) == 1
-    await migrating.close()
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,7 @@ from crm_core.plugin.storage import StorageContext, Unit
 from crm_core.testing.storage import entry, put
 from crm_core.testing.storage_changes import change
 from crm_postgresql.chain import verify
-from crm_postgresql.schema import migrations
 from crm_postgresql.storage import PostgreSQLBackend
-from crm_postgresql.units import encoded
 from postgresql_server import Server
 
 LISTED = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'crm.log'::regclass ORDER BY 1"
@@ -157,23 +155,22 @@ async def test_a_role_that_owns_nothing_makes_no_partition(store: PostgreSQLBack
         db.execute("DROP ROLE crm_other")
 
 
-async def test_entries_of_earlier_versions_become_a_partition(postgresql: Server, tmp_path: Path) -> None:
-    """A store from before partitions migrates: its chain verifies, and new entries follow."""
-    dsn = postgresql.fresh()
+@pytest.mark.parametrize("partition", ["log_rest", "log_before"])
+async def test_a_month_whose_entries_are_elsewhere_gets_no_partition(partition: str, store: PostgreSQLBackend) -> None:
+    """They stay in the default partition, or in one of all months before; the chain and the change log are whole."""
+    dsn = dsn_of(store)
+    name = listed(dsn)[2]
     with psycopg.connect(dsn, autocommit=True) as db:
-        for text in ("CREATE SCHEMA crm", "CREATE TABLE crm.version (version integer NOT NULL)", *migrations()[:6]):
-            db.execute(text)
-        db.execute("INSERT INTO crm.version VALUES (6)")
-        db.execute("SELECT crm.create_tenant('eu1', 'north', 'epoch')")
-        for number, month in enumerate(("2025-11", "2026-02"), 1):
-            db.execute("SELECT crm.commit('eu1/north', %s)", (f"[{encoded(unit(number, month)).text.decode()}]",))
-    migrating = await opened(dsn, tmp_path, migrating=True)
-    assert len(await migrating.migrate()) >= 1
-    await migrating.close()
-    assert [name for name in listed(dsn) if not name.startswith("log_20")] == ["log_before", "log_rest"]
-    store = await opened(dsn, tmp_path)
-    await store.commit("north", unit(3, "2026-03"))
+        for each in listed(dsn)[:-1]:
+            db.execute(f"DROP TABLE crm.{each}")
+        db.execute("TRUNCATE crm.log_rest")  # of the tests that share the database which is copied
+        if partition == "log_before":
+            db.execute("CREATE TABLE crm.log_before PARTITION OF crm.log FOR VALUES FROM (MINVALUE) TO ('9999')")
+            db.execute("SELECT crm.separate('log_before')")
+    await store.commit("north", unit(1, name[4:].replace("_", "-")))
+    assert name not in months(dsn) + listed(dsn)
+    with psycopg.connect(dsn) as db:
+        db.execute("SELECT set_config('crm.tenant', 'eu1/north', true)")
+        assert db.execute(f"SELECT count(*) FROM crm.{partition}").fetchone() == (1,)
     assert (await store.verify("north")).problems == ()
-    assert [each.entry.id for each in (await store.changes("north", 0)).entries or ()] == ["n1", "n2", "n3"]
-    assert len(await store.history("north", "notes", "n2")) == 1
-    await store.close()
+    assert [each.entry.id for each in (await store.changes("north", 0)).entries or ()] == ["n1"]

@@ -30,7 +30,6 @@ from crm_core.plugin.storage import (
 )
 from crm_core.testing.storage import entry, put
 from crm_core.testing.storage_changes import change
-from crm_postgresql.schema import migrations
 from crm_postgresql.storage import PostgreSQLBackend
 from crm_postgresql.units import encoded, lists
 from postgresql_server import Server
@@ -139,23 +138,19 @@ def test_units_that_touch_different_documents_are_in_one_list() -> None:
         assert sizes(a, alone, b) == [1, 1, 1]
 
 
-async def test_a_claim_that_an_earlier_version_forgot_is_refused(postgresql: Server, tmp_path: Path) -> None:
-    """A store from before its latest forgotten stamp was with it."""
-    dsn = postgresql.fresh()
-    with psycopg.connect(dsn, autocommit=True) as db:
-        for text in ("CREATE SCHEMA crm", "CREATE TABLE crm.version (version integer NOT NULL)", *migrations()[:9]):
-            db.execute(text)
-        db.execute("INSERT INTO crm.version VALUES (9)")
-        db.execute("SELECT crm.create_tenant('eu1', 'north', 'epoch'), set_config('crm.tenant', 'eu1/north', false)")
-        db.execute("INSERT INTO crm.forgotten VALUES ('eu1/north', 'nonce', 50)")
-        db.execute("UPDATE crm.stores SET expires = NULL WHERE tenant = 'eu1/north'")
-    migrating = PostgreSQLBackend()
-    await migrating.open(StorageContext(tmp_path, {"dsn": dsn}, instance="eu1", migrating=True))
-    await migrating.migrate()
+async def test_a_store_that_does_not_know_its_highest_stamp_looks_for_it(
+    store: PostgreSQLBackend, postgresql: Server
+) -> None:
+    """It has the highest number instead: a claim at a stamp that was forgotten is refused, a later one is not."""
+    await store.create("north")
+    key = store._key("north")
+    with psycopg.connect(postgresql.migrated, autocommit=True) as db:
+        db.execute("SELECT set_config('crm.tenant', %s, false)", (key,))
+        db.execute("INSERT INTO crm.forgotten VALUES (%s, 'nonce', 50)", (key,))
+        db.execute("UPDATE crm.stores SET expires = NULL, forgotten = %s WHERE tenant = %s", (2**63 - 1, key))
     for stamp, outcome in ((50, Conflict), (51, Committed)):
         claim = Claim("nonce", str(stamp), b"{}", 400, stamp)
-        assert isinstance(await migrating.commit("north", Unit(now=100, claims=(claim,))), outcome)
-    await migrating.close()
+        assert isinstance(await store.commit("north", Unit(now=100, claims=(claim,))), outcome)
 
 
 async def test_a_unit_that_cannot_be_stored_fails_alone(store: PostgreSQLBackend) -> None:

@@ -1,1 +1,4 @@
-"""The schema's migrations, one file for each version."""
+"""The schema: ``NNNN_N_SUBJECT.sql`` is part of the migration to version ``NNNN``. No release had a version before 14.
+
+A new database gets all files in order, another one those of later versions. Read them in the same order.
+"""

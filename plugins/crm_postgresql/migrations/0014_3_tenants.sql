@@ -1,34 +1,16 @@
--- Version 5. Reads of one moment, many in one call; calls that may be sent again; a limit of the wait for a lock.
+-- Tenants: how a transaction names one, and how they are made, renamed and removed.
+--
+-- In all functions p_ is an argument, v_ a variable, s the tenant's row of crm.stores, u a unit and e an element of a
+-- list. Functions that are called often assign the result of set_config, and of functions that return void, to a
+-- variable that they do not use: PERFORM would be a query.
 
--- As crm.store without a lock, in the caller's snapshot: what a STABLE function reads after it is of the same moment.
-CREATE FUNCTION crm.seen(p_tenant text) RETURNS crm.stores LANGUAGE plpgsql STABLE AS $$
+-- Limit the transaction to a tenant, and return its store, locked if a unit follows. Python raises UnknownTenant for
+-- CT404. The lock has a timeout, since a refusal is a known outcome; a connection that the caller cuts leaves it open.
+CREATE FUNCTION crm.store(p_tenant text, p_lock boolean) RETURNS crm.stores LANGUAGE plpgsql AS $$
 DECLARE
     s crm.stores;
+    v_set text := set_config('crm.tenant', p_tenant, true) || set_config('lock_timeout', '2500', true);
 BEGIN
-    PERFORM set_config('crm.tenant', p_tenant, true);
-    SELECT * INTO s FROM crm.stores WHERE tenant = p_tenant;
-    IF s.tenant IS NULL THEN
-        RAISE EXCEPTION 'unknown tenant' USING ERRCODE = 'CT404';
-    END IF;
-    RETURN s;
-END $$;
-
-DO $$
-DECLARE
-    f record;
-BEGIN
-    FOR f IN SELECT pg_get_functiondef(oid) AS text FROM pg_proc WHERE pronamespace = 'crm'::regnamespace
-             AND provolatile = 's' AND prosrc LIKE '%crm.store(p_tenant, false)%' LOOP
-        EXECUTE replace(f.text, 'crm.store(p_tenant, false)', 'crm.seen(p_tenant)');
-    END LOOP;
-END $$;
-
--- The limit makes a long wait a refusal that is known; a connection that is cut leaves the outcome open.
-CREATE OR REPLACE FUNCTION crm.store(p_tenant text, p_lock boolean) RETURNS crm.stores LANGUAGE plpgsql AS $$
-DECLARE
-    s crm.stores;
-BEGIN
-    PERFORM set_config('crm.tenant', p_tenant, true), set_config('lock_timeout', '2500', true);
     IF p_lock THEN
         SELECT * INTO s FROM crm.stores WHERE tenant = p_tenant FOR UPDATE;
     ELSE
@@ -40,23 +22,23 @@ BEGIN
     RETURN s;
 END $$;
 
--- The store's counters in the first row, then the documents that there are: p_ids[at] of the collection p_collections[at].
-CREATE FUNCTION crm.read(p_tenant text, p_collections text[], p_ids text[])
-RETURNS TABLE (at bigint, revision bigint, seq bigint, head_seq bigint, text text) LANGUAGE plpgsql STABLE AS $$
+-- As crm.store without a lock, in the caller's snapshot: what a STABLE function reads after it is of the same moment.
+CREATE FUNCTION crm.seen(p_tenant text) RETURNS crm.stores LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    s crm.stores := crm.seen(p_tenant);
+    s crm.stores;
+    v_set text := set_config('crm.tenant', p_tenant, true);
 BEGIN
-    RETURN QUERY SELECT 0::bigint, s.revision, s.seq, s.head_seq, s.head_hash;
-    RETURN QUERY SELECT a.at, d.revision, NULL::bigint, NULL::bigint, d.body
-        FROM unnest(p_collections, p_ids) WITH ORDINALITY AS a(collection, id, at) CROSS JOIN LATERAL
-            (SELECT * FROM crm.documents o WHERE o.tenant = p_tenant AND o.collection = a.collection AND o.id = a.id
-             OFFSET 0) d;
+    SELECT * INTO s FROM crm.stores WHERE tenant = p_tenant;
+    IF s.tenant IS NULL THEN
+        RAISE EXCEPTION 'unknown tenant' USING ERRCODE = 'CT404';
+    END IF;
+    RETURN s;
 END $$;
 
--- The calls below may be sent again after a connection broke: the second does nothing, and returns the same.
+-- The next four may be sent again after a connection broke: the second call does nothing, and returns the same. The
+-- epoch, which the creator chooses, distinguishes a tenant from an earlier or later one of its name.
 
 -- Make an empty tenant; the epoch of the tenant that has the name now.
-DROP FUNCTION crm.create_tenant;
 CREATE FUNCTION crm.create_tenant(p_instance text, p_name text, p_epoch text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     v_tenant text := p_instance || '/' || p_name;
@@ -80,8 +62,7 @@ BEGIN
     RETURN (SELECT epoch FROM crm.stores WHERE tenant = p_instance || '/' || p_name);
 END $$;
 
--- Give a tenant, which has an epoch, another name, and its rows with it; false if another tenant has the name.
-DROP FUNCTION crm.rename_tenant;
+-- Give the tenant that has a name and an epoch another name, and its rows with it; false if another tenant has that.
 CREATE FUNCTION crm.rename_tenant(p_instance text, p_old text, p_new text, p_epoch text)
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
@@ -104,8 +85,7 @@ EXCEPTION WHEN unique_violation THEN
     RETURN false;
 END $$;
 
--- Delete a tenant, which has an epoch, if it is there.
-DROP FUNCTION crm.remove_tenant;
+-- Delete the tenant that has a name and an epoch, with its rows.
 CREATE FUNCTION crm.remove_tenant(p_instance text, p_name text, p_epoch text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_tenant text := p_instance || '/' || p_name;
@@ -120,4 +100,30 @@ BEGIN
             EXECUTE format('DELETE FROM crm.%I WHERE tenant = $1', t) USING v_tenant;
         END LOOP;
     END IF;
+END $$;
+
+-- Raise an error if a tenant's store accepts no writes; nothing changes. p_new: try it with a row, which is then
+-- undone, since a disk that was full has space again only if something new fits.
+CREATE FUNCTION crm.probe(p_tenant text, p_new boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    s crm.stores := crm.store(p_tenant, true);
+BEGIN
+    IF p_new THEN
+        INSERT INTO crm.attempts SELECT p_tenant, '', '', NULL, '', '', NULL, '', 0,
+            string_agg(md5(random()::text), '') FROM generate_series(1, 1000);  -- does not compress
+        RAISE EXCEPTION USING ERRCODE = 'CT001';
+    END IF;
+EXCEPTION WHEN SQLSTATE 'CT001' THEN
+    NULL;
+END $$;
+
+-- Record until when a process serves an instance, 0 seconds: no longer; the processes that serve it now.
+CREATE FUNCTION crm.alive(p_instance text, p_process text, p_seconds integer) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM crm.processes WHERE instance = p_instance AND (until < now() OR process = p_process);
+    IF p_seconds > 0 THEN
+        INSERT INTO crm.processes VALUES (p_instance, p_process, now() + make_interval(secs => p_seconds))
+        ON CONFLICT (instance, process) DO UPDATE SET until = excluded.until;
+    END IF;
+    RETURN QUERY SELECT process FROM crm.processes WHERE instance = p_instance;
 END $$;

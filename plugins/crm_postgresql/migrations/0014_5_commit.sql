@@ -1,95 +1,30 @@
--- Version 12. A unit that was made for the workspace as it was seen last: it names the epoch, and its refusal writes nothing.
+-- Committing units. A unit is everything that one request changes; it is committed whole or not at all. Its form, which
+-- crm_postgresql/units.py writes:
+--
+--   now        Unix seconds, by the clock of the host
+--   expect     ["workspace", revision, epoch or ""], ["document", collection, id, revision or 0],
+--              ["exists", collection, id], ["index", collection, index, key, id of the document that may have it],
+--              ["count", collection, limit]
+--   claims     [kind, key, evidence, expires, stamp, subject], what may be used once
+--   expires    when the first of these claims expires; null: none does
+--   stamp      the lowest stamp of these claims; null: none has one
+--   releases   [kind, key] of claims that are deleted
+--   puts       [collection, id, body, {index: [key, ...]}, its revision in the collection that it leaves or 0, whether
+--              it is probably new or keeps its indexes, the names of its indexes as a PostgreSQL array]
+--   deletes    [collection, id]
+--   changes    [type, id, change, at, entry] for the change log
+--   entries    {before, after, ...} for the log: the text before and after the seq, and the columns of crm.log
+--   revises    1 if the workspace gets a new revision, otherwise 0
+--   distinct   present if no claim or release is the same as another
+--   repeats    present if a document is put several times
+--   erases     present if a change erases a record
+--
+-- All but now, expires, stamp and revises are lists. The outcome is [seq, revision, head seq, head hash, [revision of
+-- each put]] or, of a unit that was refused, [what, number of the claim or expectation, evidence of the earlier claim].
 
--- As before, but that the workspace may be expected in an epoch: ["workspace", revision, epoch or ""].
-CREATE OR REPLACE FUNCTION crm.refusal(s crm.stores, u jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-    e jsonb;
-    v_expect jsonb := u->'expect';
-    v_ok boolean;
-BEGIN
-    FOR n IN 0 .. jsonb_array_length(v_expect) - 1 LOOP
-        e := v_expect->n;
-        CASE e->>0
-        WHEN 'workspace' THEN
-            v_ok := s.revision = (e->>1)::bigint AND e->>2 IN ('', s.epoch);
-        WHEN 'document' THEN
-            v_ok := coalesce((SELECT revision FROM crm.documents WHERE tenant = s.tenant AND collection = e->>1
-                              AND id = e->>2), 0) = (e->>3)::bigint;
-        WHEN 'exists' THEN
-            v_ok := EXISTS (SELECT FROM crm.documents WHERE tenant = s.tenant AND collection = e->>1 AND id = e->>2);
-        WHEN 'index' THEN
-            v_ok := NOT EXISTS (SELECT FROM crm.keys WHERE tenant = s.tenant AND collection = e->>1 AND name = e->>2
-                                AND key = crm.cut(e->>3) AND id <> e->>4 AND id <> ALL (ARRAY(
-                SELECT d->>1 FROM jsonb_array_elements(u->'deletes') d WHERE d->>0 = e->>1)));
-        ELSE
-            v_ok := crm.size(s.tenant, e->>1) + crm.growth(s.tenant, e->>1, u) <= (e->>2)::bigint;
-        END CASE;
-        IF NOT v_ok THEN
-            RETURN jsonb_build_array(e->0, n, '');
-        END IF;
-    END LOOP;
-    RETURN NULL;
-END $$;
-
--- As before, with the epoch.
-CREATE OR REPLACE FUNCTION crm.refusals(s crm.stores, p_units jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
-BEGIN
-    RETURN (SELECT jsonb_object_agg(r.n - 1, r.refusal) FROM (
-        SELECT DISTINCT ON (u.n) u.n, jsonb_build_array(e.value->0, e.at - 1, '') AS refusal
-        FROM jsonb_array_elements(p_units) WITH ORDINALITY u(value, n)
-        CROSS JOIN LATERAL jsonb_array_elements(u.value->'expect') WITH ORDINALITY e(value, at)
-        LEFT JOIN LATERAL (SELECT o.revision FROM crm.documents o WHERE o.tenant = s.tenant
-                           AND o.collection = e.value->>1 AND o.id = e.value->>2 OFFSET 0) d ON true
-        WHERE CASE e.value->>0 WHEN 'workspace'
-                               THEN (e.value->>1)::bigint <> s.revision OR e.value->>2 NOT IN ('', s.epoch)
-                               WHEN 'document' THEN (e.value->>3)::bigint <> coalesce(d.revision, 0)
-                               ELSE d.revision IS NULL END
-        ORDER BY u.n, e.at) r);
-END $$;
-
--- As before, but that the names of indexes, which a put has as an array, are only looked at where they are others.
-CREATE OR REPLACE FUNCTION crm.put_documents(p_tenant text, p_units jsonb, INOUT p_counts jsonb, OUT p_revisions bigint[])
-LANGUAGE plpgsql AS $$
-DECLARE
-    v_gone crm.keys[];
-    v_counts jsonb;
-    k crm.keys;
-BEGIN
-    WITH puts AS MATERIALIZED (
-        SELECT u.n, p.at, p.value->>0 AS collection, p.value->>1 AS id, p.value->>2 AS body, p.value->3 AS indexes,
-            d.indexes AS old, greatest(d.revision, (p.value->>4)::bigint) + 1 AS revision,
-            (d.indexes ?& (p.value->>6)::text[] AND d.indexes - (p.value->>6)::text[] = '{}') IS NOT TRUE AS recounted
-        FROM jsonb_array_elements(p_units) WITH ORDINALITY u(value, n)
-        CROSS JOIN LATERAL jsonb_array_elements(u.value->'puts') WITH ORDINALITY p(value, at)
-        LEFT JOIN LATERAL (SELECT o.revision, o.indexes FROM crm.documents o WHERE o.tenant = p_tenant
-                           AND o.collection = p.value->>0 AND o.id = p.value->>1 OFFSET 0) d ON true),
-    written AS (
-        INSERT INTO crm.documents SELECT p_tenant, collection, id, revision, body, indexes FROM puts
-        ON CONFLICT (tenant, collection, id)
-        DO UPDATE SET revision = excluded.revision, body = excluded.body, indexes = excluded.indexes),
-    made AS (
-        INSERT INTO crm.keys SELECT p_tenant, p.collection, i.name, i.key, p.id
-        FROM puts p CROSS JOIN LATERAL crm.keys_of(p.indexes, coalesce(p.old, '{}')) i
-        WHERE p.old IS DISTINCT FROM p.indexes)
-    SELECT array_agg(p.revision ORDER BY p.n, p.at),
-        jsonb_agg(jsonb_build_array(p.collection, crm.names(p.indexes), crm.names(p.old)))
-            FILTER (WHERE p.recounted),
-        (SELECT array_agg(ROW(p_tenant, g.collection, i.name, i.key, g.id)::crm.keys)
-         FROM puts g CROSS JOIN LATERAL crm.keys_of(g.old, g.indexes) i WHERE g.old <> g.indexes)
-    INTO p_revisions, v_counts, v_gone FROM puts p;
-    IF v_gone IS NOT NULL THEN
-        FOREACH k IN ARRAY v_gone LOOP  -- each by its whole key: no plan can look at more
-            DELETE FROM crm.keys WHERE tenant = p_tenant AND collection = k.collection AND name = k.name AND key = k.key
-                AND id = k.id;
-        END LOOP;
-    END IF;
-    IF v_counts IS NOT NULL THEN
-        p_counts := p_counts || v_counts;
-    END IF;
-END $$;
-
--- As before, but that the expectations come first, and that a refusal does not wait for the disk.
-CREATE OR REPLACE FUNCTION crm.commit(p_tenant text, u jsonb) RETURNS text LANGUAGE plpgsql AS $$
+-- Commit a unit that comes alone, as a push does; a list with its outcome. The rare cases are left to the functions
+-- that crm.commit_together calls: each statement, and each call of a function, costs much more than what it does.
+CREATE FUNCTION crm.commit(p_tenant text, u jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     v_set text := concat(set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true),
                          set_config('crm.tenant', p_tenant, true), set_config('lock_timeout', '2500', true));
@@ -219,4 +154,72 @@ BEGIN
     WHERE tenant = p_tenant;
     RETURN concat('[[', s.seq, ',', s.revision, ',', s.head_seq, ',"', s.head_hash, '",[',
                   array_to_string(v_revisions, ','), ']]]');
+END $$;
+
+-- Commit several units in their order; a list with their outcomes. They come in lists of those that are written
+-- together: in a list with several, each expects the workspace and documents alone, and none reads or writes what one
+-- before it writes.
+CREATE FUNCTION crm.commit_together(p_tenant text, p_lists jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    -- No plan depends on the arguments, and none is worth compiling, though PostgreSQL expects many rows of each function.
+    v_set text := set_config('plan_cache_mode', 'force_generic_plan', true) || set_config('jit', 'off', true);
+    s crm.stores := crm.store(p_tenant, true);
+    v_units jsonb;
+    u jsonb;
+    v_refused jsonb;  -- {number of the unit: refusal}
+    v_left jsonb;
+    v_now bigint;
+    v_revisions bigint[];
+    v_at integer;
+    v_puts integer;
+    v_outcomes text := '';
+BEGIN
+    FOR l IN 0 .. jsonb_array_length(p_lists) - 1 LOOP
+        v_units := p_lists->l;
+        u := v_units->0;
+        IF jsonb_array_length(v_units) = 1 THEN
+            v_refused := crm.admit(s, u);
+            v_refused := CASE WHEN v_refused IS NOT NULL THEN jsonb_build_object('0', v_refused) END;
+        ELSE
+            v_refused := crm.refusals(s, v_units);
+        END IF;
+        v_left := v_units;
+        IF v_refused IS NOT NULL THEN
+            v_left := (SELECT coalesce(jsonb_agg(e.value ORDER BY e.n), '[]')
+                       FROM jsonb_array_elements(v_units) WITH ORDINALITY e(value, n)
+                       WHERE NOT v_refused ? (e.n - 1)::text);
+        END IF;
+        IF v_left <> '[]' THEN
+            v_now := (v_left->-1->>'now')::bigint;
+            IF s.expires < v_now THEN
+                IF jsonb_array_length(v_units) > 1 THEN
+                    PERFORM crm.forget(p_tenant, v_now, '[]');
+                END IF;
+                s := crm.without_forgotten(s);
+            END IF;
+            v_revisions := crm.write_documents(p_tenant, v_left);
+            s := crm.write_changes(s, v_left);
+        END IF;
+        v_at := 0;
+        FOR n IN 0 .. jsonb_array_length(v_units) - 1 LOOP
+            IF v_refused ? n::text THEN
+                v_outcomes := concat(v_outcomes, ',', v_refused->n::text);
+                CONTINUE;
+            END IF;
+            u := v_units->n;
+            v_puts := jsonb_array_length(u->'puts');
+            s.expires := least(s.expires, (u->>'expires')::bigint);
+            IF u->'entries' <> '[]' THEN
+                s := crm.write_log(s, u->'entries');
+            END IF;
+            s.seq := s.seq + 1;
+            s.revision := s.revision + (u->>'revises')::bigint;
+            v_outcomes := concat(v_outcomes, ',[', s.seq, ',', s.revision, ',', s.head_seq, ',"', s.head_hash, '",[',
+                                 array_to_string(v_revisions[v_at + 1 : v_at + v_puts], ','), ']]');
+            v_at := v_at + v_puts;
+        END LOOP;
+    END LOOP;
+    UPDATE crm.stores SET seq = s.seq, revision = s.revision, head_seq = s.head_seq, head_hash = s.head_hash,
+        newest = s.newest, expires = s.expires, forgotten = s.forgotten WHERE tenant = p_tenant;
+    RETURN concat('[', substr(v_outcomes, 2), ']');
 END $$;
