@@ -116,8 +116,10 @@ class GuardedStore:
                 findings.append(Finding(pointer, "dangling_reference", message))
         if findings or validated.content is None:
             raise InvalidRecord("The record is not valid. `errors` lists every problem.", errors=findings)
+        if not validated.references:
+            return validated.content
         referenced = tuple(DocumentExists(collection_of(name), id_) for _, name, id_ in validated.references)
-        return msgspec.structs.replace(validated.content, referenced=referenced) if referenced else validated.content
+        return msgspec.structs.replace(validated.content, referenced=referenced)
 
     async def commit(self, tenant: str, unit: Unit) -> Committed | Conflict:
         """Commit a unit; an unknown outcome is looked up. Raises ClaimTaken, StorageUnavailable."""

@@ -42,7 +42,7 @@ class Cors:
 
     def _origin(self, request: Request) -> bytes | None:
         """The allowed origin of a request."""
-        if b"origin" not in request.names:
+        if b"origin" not in request.last:
             return None
         sent = [value for name, value in request.headers if name == b"origin"]
         return sent[0] if len(sent) == 1 and sent[0] in self._allowed else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -24,14 +23,12 @@ SCOPE_KEY: Final = "crm.request"
 
 _CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
-_name_of: Final = itemgetter(0)
-
 Chunks = Callable[[], AsyncIterator[bytes]]
 """Begins to read a body, part by part."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request. ``names`` are those of ``headers``, in lower case; ``path`` is ``raw_path`` decoded.
+    """A request. ``last``: the last value of each of ``headers``, by lower-case name; ``path`` is ``raw_path`` decoded.
 
     ``instance``: the code of the one that is served. ``source``: an address as text, ``unix`` for a socket peer, None
     if it is not known; ``peer``: the other end of the connection. ``scheme`` and ``source`` come from trusted proxies
@@ -45,7 +42,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     query_string: bytes
     headers: list[tuple[bytes, bytes]]
-    names: frozenset[bytes]
+    last: dict[bytes, bytes]
     scheme: str
     peer: str
     source: str | None
@@ -76,18 +73,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def fields(self, name: bytes) -> list[str]:
         """Every value of a header field, in order."""
-        if name not in self.names:
+        last = self.last.get(name)
+        if last is None:
             return []
-        return [value.decode("latin-1").strip(" \t") for field, value in self.headers if field == name]
+        values = [last]
+        if len(self.last) < len(self.headers):  # a field is repeated
+            values = [value for field, value in self.headers if field == name]
+        return [value.decode("latin-1").strip(" \t") for value in values]
 
     def field(self, name: bytes) -> str | None:
         """The first value of a header field."""
-        if name not in self.names:
-            return None
-        for field, value in self.headers:
-            if field == name:
-                return value.decode("latin-1").strip(" \t")
-        return None
+        found = self.fields(name)
+        return found[0] if found else None
 
     def single_field(self, name: str) -> str | None:
         """A header field that may occur once. Raises InvalidParameter."""
@@ -150,8 +147,8 @@ def request_of(
 ) -> Request:
     """The request of an ASGI scope."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    names = frozenset(map(_name_of, headers))
-    theirs = [value for name, value in headers if name == b"x-request-id"] if b"x-request-id" in names else []
+    last = dict(headers)
+    theirs = [value for name, value in headers if name == b"x-request-id"] if b"x-request-id" in last else []
     good = len(theirs) == 1 and _CLIENT_ID.fullmatch(theirs[0]) is not None
     peer, path = peer_of(scope), scope["path"]
     return Request(
@@ -160,7 +157,7 @@ def request_of(
         path=path,
         query_string=scope["query_string"],
         headers=headers,
-        names=names,
+        last=last,
         scheme=scheme_of(scope, peer, proxies),
         peer=peer,
         source=source_of(peer, headers, proxies),
