@@ -93,8 +93,7 @@ def test_a_record_that_is_erased_while_one_reads_or_edits_it(sit: Sit, api: Api,
     expect(notice(writer.page)).to_contain_text("Your input cannot be saved any more. You can copy it")
     notes = writer.page.get_by_label("Notes")
     expect(notes).not_to_be_editable()
-    notes.focus()
-    expect(notes).to_be_focused()
+    expect(notes).to_be_focused()  # what one types meanwhile follows no link
     for desk in (reader, writer):
         expect(desk.page.get_by_text("This record is archived.")).to_have_count(0)
         expect(desk.page.locator("main > :not([data-gone]) a[href]")).to_have_count(0)
@@ -119,7 +118,7 @@ def test_what_one_typed_can_be_copied_after_its_module_is_gone(sit: Sit, box: Bo
         expect(page.get_by_role("button", name="Create deal")).to_be_disabled()
         notes = page.get_by_label("Notes")
         expect(notes).not_to_be_editable()
-        notes.focus()
+        expect(notes).to_be_focused()
         page.keyboard.press("Control+a")
         assert page.evaluate("document.activeElement.selectionEnd") == len("A long text")
         customer = page.get_by_role("combobox", name="Customer")

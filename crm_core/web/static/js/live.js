@@ -161,7 +161,7 @@ function gone(banner, away) {
   banner.setAttribute("role", "alert");
   banner.append(away);
   main().prepend(banner);
-  banner.querySelector("a").focus();
+  if (!document.activeElement.matches("main :is(input, textarea)")) banner.querySelector("a").focus(); // the next key of one who types is not for the link
 }
 
 function editedByOthers(event, archived) {
