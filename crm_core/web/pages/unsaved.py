@@ -11,6 +11,7 @@ from crm_core.model.ids import is_id
 from crm_core.services import Services
 from crm_core.web.callers import is_same_origin
 from crm_core.web.pages.browser import current_request, request
+from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.layout.parts import Fact
 
 _CSRF: Final = "csrf"
@@ -42,6 +43,9 @@ async def unsaved_input(services: Services, most: int) -> UnsavedInput | None:
     form = await request.form
     fields = tuple((name, value) for name, value in form.items(multi=True) if name != _CSRF)
     texts = ((name, form.get(f"{name}{_PICKED}", value)) for name, value in fields if ":" not in name)
+    record_type = services.registry.record_types.get(request.path.split("/")[5])
+    choices = {one.name: dict(choice_labels(one)) for one in (record_type.members if record_type else ())}
+    texts = ((name, choices.get(name, {}).get(text, text)) for name, text in texts)
     shown = [Fact(_label(name), text) for name, text in texts if text.strip() and not is_id(text)]
     shown = [fact for fact in shown if fact.name != gettext("Revision")]
     if not shown or len(fields) > _MOST_FIELDS:

@@ -224,7 +224,7 @@ def fields_of(page: str) -> dict[str, str]:
 def test_a_refused_save_loses_nothing(box: Box, grace: Visitor) -> None:
     """Without right or module, and with an expired form, the input comes back and is saved once that is over."""
     path = grace.customer(name="Lasting")
-    typed = {"revision": "1", "name": "Lasting & more", "notes": "Line one\nLine two"}
+    typed = {"revision": "1", "name": "Lasting & more", "notes": "Line one\nLine two", "status": "inactive"}
     denied = {**EVERYTHING, "roles": {"manager": {"deny": ["customers.update"]}}}
     gone = {**EVERYTHING, "modules": {"customers": {"enabled": False}}}
     suspended = {**EVERYTHING, "subscription": {"state": "suspended"}}
@@ -241,6 +241,7 @@ def test_a_refused_save_loses_nothing(box: Box, grace: Visitor) -> None:
             again = fields_of(answer.text)
             assert {name: again[name] for name in typed} == typed
             assert "Lasting &amp; more" in answer.text.split("<dl")[1]
+            assert ">Inactive</dd>" in answer.text
     finally:
         box.applied("features", EVERYTHING)
     expired = grace.send(f"{path}/edit", {**typed, "csrf": "old"})
