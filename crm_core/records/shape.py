@@ -40,6 +40,7 @@ ARCHIVED_AT = "archived_at"
 ORDER_OF_CREATION, ORDER_OF_CHANGE = ":created", ":updated"
 _MOMENTS = {"created_at": ORDER_OF_CREATION, "updated_at": ORDER_OF_CHANGE}
 EXTERNAL_ID = "external_id"
+_encode = msgspec.json.Encoder().encode
 _READ_ONLY = frozenset(OWNED) - {EXTERNAL_ID}
 
 
@@ -248,11 +249,10 @@ class Shape:
         """The members that a new content changes, to the innermost one."""
         if content.external_id != stored.writable[EXTERNAL_ID]:
             yield Change(step(EXTERNAL_ID), stored.writable[EXTERNAL_ID], content.external_id)
-        before = stored.writable
         for name, after in self._values(content.record).items():
-            was = before.get(name)
-            if was is after or (isinstance(was, str) and was == after):
-                continue
+            was = stored.writable.get(name)
+            if was is after or (was == after and (isinstance(was, str) or _encode(was) == _encode(after))):
+                continue  # nearly all members stay; 1 and true are equal and have two texts
             yield from differences(was, msgspec.to_builtins(after), step(name))
 
     def _values(self, record: Any) -> dict[str, Any]:
