@@ -72,11 +72,11 @@ class SignedRequest(HeaderFields, frozen=True, kw_only=True):
     def one(self, name: str) -> str:
         """The value of a header that must be there once. Raises SignatureMissing, SignatureMalformed."""
         found = self.all(name)
+        if len(found) == 1:
+            return found[0]
         if not found:
             raise SignatureMissing(f"The header {name} is missing; send every header of one signature scheme.")
-        if len(found) > 1:
-            raise SignatureMalformed(f"The header {name} appears {len(found)} times; send it once.")
-        return found[0]
+        raise SignatureMalformed(f"The header {name} appears {len(found)} times; send it once.")
 
 
 class Presented(msgspec.Struct, frozen=True, kw_only=True):
