@@ -124,6 +124,23 @@ def struct_fields(struct: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
     return msgspec.structs.fields(struct)
 
 
+@lru_cache(maxsize=1024)
+def is_immutable(struct: type[msgspec.Struct]) -> bool:
+    """Whether nothing in an instance can be changed; False for a struct that contains itself."""
+    return _is_immutable(struct, ())
+
+
+def _is_immutable(type_: Any, around: tuple[Any, ...]) -> bool:
+    """``around``: the structs that contain it."""
+    inner = bare(type_)
+    if is_struct(inner):
+        may_be = inner.__struct_config__.frozen and inner not in around
+        return may_be and all(_is_immutable(field.type, (*around, inner)) for field in struct_fields(inner))
+    if get_origin(inner) is tuple:
+        return all(item is ... or _is_immutable(item, around) for item in get_args(inner))
+    return get_origin(inner) is Literal or inner in (str, int, float, bool)
+
+
 class _Checked(msgspec.Struct, frozen=True):
     """A text member with a check (``Meta(extra={"check": ...})``) that a pattern cannot express.
 

@@ -129,6 +129,7 @@ def plan(
         roles=before.roles,
         before=before,
         epoch=before.epoch,
+        shared={outcome.name: outcome.shared for outcome in outcomes},
     )
     for name in sections:
         if fault := after.readings[name].fault:

@@ -11,7 +11,7 @@ import msgspec
 from crm_core.errors import Finding
 from crm_core.model.canonical import without_form
 from crm_core.model.diff import Change, differences, pointer_to, steps_of
-from crm_core.model.fields import convert, without_nulls
+from crm_core.model.fields import convert, is_immutable, without_nulls
 from crm_core.model.frozen import frozen
 from crm_core.model.patch import merge_patch
 from crm_core.model.secret_members import SecretMember, redacted, secret_members, value_at, without_secrets
@@ -39,10 +39,11 @@ class SectionOutcome(msgspec.Struct, frozen=True):
     """A section as a push would leave it.
 
     ``data`` shows secrets as set; ``typed`` makes an instance of the section's type, a new one at each call, so that a
-    plugin that changes its instance changes nothing else (None for an invalid part).
+    plugin that changes its instance changes nothing else (None for an invalid part); or it returns ``shared``.
     ``new_secrets`` (in the clear) and ``old_secrets`` (sealed) are by pointer into the section. ``required``: the names
     of secrets that must be sent again. ``salvaged``: the valid rest of an invalid part. ``patch``: the part as a merge
-    sent it; None if the whole section was sent. ``schema``: the SCHEMA_VERSION of its type.
+    sent it; None if the whole section was sent. ``schema``: the SCHEMA_VERSION of its type. ``shared``: the one
+    instance of a type without secrets that no plugin can change.
     """
 
     name: str
@@ -57,6 +58,7 @@ class SectionOutcome(msgspec.Struct, frozen=True):
     salvaged: Salvaged | None = None
     patch: Mapping[str, Any] | None = None
     schema: int = 1
+    shared: Any = None
 
     def leaves(self, pointer: str) -> bool:
         """Whether a merge leaves the value at a pointer into the section as it was, without naming it."""
@@ -127,17 +129,25 @@ def _outcome(  # noqa: PLR0917 -- the parts of an outcome in their order
         found = tuple(finding.under(prefix) for finding in findings)
         return SectionOutcome(name, prefix, before, {}, None, {}, {}, found, (), salvage(wanted, section, findings))
     members, unused = secret_members(section), [valid]
+    shared = valid if not members and is_immutable(section) else None
+
+    def typed() -> Any:
+        if shared is not None:
+            return shared
+        return unused.pop() if unused else msgspec.convert(wanted, section)  # they share frozen data
+
     outcome = SectionOutcome(
         name=name,
         prefix=prefix,
         before=before,
         data=wanted,
-        typed=lambda: unused.pop() if unused else msgspec.convert(wanted, section),  # they share frozen data
+        typed=typed,
         new_secrets={},
         old_secrets={},
         findings=tuple(_inexact(prefix, wanted)),
         required=(),
         schema=payload_type.SCHEMA_VERSION,
+        shared=shared,
     )
     return _with_secrets(outcome, members, stored) if members else outcome
 

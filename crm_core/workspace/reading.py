@@ -64,7 +64,7 @@ class _Unreadable(Exception):
 class Reading(msgspec.Struct, frozen=True):
     """A stored section as its type reads it: ``section`` has the type's present schema, None if it cannot be read.
 
-    ``part`` makes a new instance of SECTION without secrets.
+    ``part`` makes a new instance of SECTION without secrets, or returns one that cannot be changed.
     """
 
     stored: Section
@@ -84,14 +84,17 @@ class Reading(msgspec.Struct, frozen=True):
         return self.meaning.entitlements == granted and self.fault == fault
 
 
-def read_section(stored: Section, calls: PayloadCalls) -> Reading:
-    """Read a stored section; a fault of its type is part of the outcome."""
+def read_section(stored: Section, calls: PayloadCalls, shared: Any = None) -> Reading:
+    """Read a stored section; a fault of its type is part of the outcome.
+
+    ``shared``: an instance of SECTION with its data that no plugin can change, if there is one.
+    """
     payload_type = calls.sections.get(stored.name)
     if payload_type is None:
         return Reading(stored, None, fault=SectionFault(section=stored.name, plugin="", reason="No plugin brings it."))
     try:
         section = _in_present_schema(stored, payload_type, calls)
-        typed, part = _typed(section, payload_type)
+        typed, part = _typed(section, payload_type) if shared is None else (shared, lambda: shared)
         unused = [typed]  # a plugin may change its instance, so each call gets another one
         meaning = _meaning(payload_type, lambda: unused.pop() if unused else part(), calls)
         return Reading(stored, section, meaning, part=part)

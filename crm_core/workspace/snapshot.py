@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -125,10 +126,12 @@ def derive_workspace(
     roles: Roles,
     before: Workspace | None = None,
     epoch: str = "",
+    shared: Mapping[str, Any] = {},
 ) -> Workspace:
     """The workspace of stored sections, catalog and roles.
 
     ``before``: an earlier one of the tenant, whose readings and modules are reused if they are still right.
+    ``shared``: instances of sections that were just checked, as for ``read_section``.
     """
     readings: dict[str, Reading] = {}
     known = before.readings if before is not None else {}
@@ -138,7 +141,7 @@ def derive_workspace(
         if earlier is not None and earlier.stored is section:
             readings[name] = earlier
             continue
-        readings[name] = reading = read_section(section, calls)
+        readings[name] = reading = read_section(section, calls, shared.get(name))
         grants_as_before = grants_as_before and reading.grants_as(earlier)
     if before is not None and grants_as_before:
         combined, modules = before.combined, before.modules

@@ -58,7 +58,7 @@ class Footer(Struct, frozen=True, forbid_unknown_fields=True):
     """Text and links of the footer."""
 
     text: Paragraphs | UnsetType = UNSET
-    links: Annotated[list[FooterLink], Meta(max_length=50)] | UnsetType = UNSET
+    links: Annotated[tuple[FooterLink, ...], Meta(max_length=50)] | UnsetType = UNSET
 
 
 class Support(Struct, frozen=True, forbid_unknown_fields=True):

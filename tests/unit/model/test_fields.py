@@ -8,11 +8,58 @@ import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec import convert as plain_convert
 
-from crm_core.model.fields import convert, without_nulls
+from crm_core.model.fields import convert, is_immutable, without_nulls
 from crm_core.model.hosts import is_inside, is_inside_host
 from crm_core.model.secret_members import SecretMember, redacted, secret_members
 from crm_core.model.text_types import Email, Line, https_trouble
 from crm_core.plugin.payload import secret
+
+
+class Fixed(Struct, frozen=True):
+    """Nothing in it can be changed."""
+
+    line: Line | UnsetType = UNSET
+    kind: Literal["a", "b"] | None = None
+    pairs: tuple[tuple[str, int], ...] = ()
+
+
+class Around(Struct, frozen=True):
+    """As what it contains."""
+
+    fixed: tuple[Fixed, ...] = ()
+
+
+class Listing(Struct, frozen=True):
+    """A list can be changed."""
+
+    lines: list[str] = []
+
+
+class Open(Struct):
+    """Its members can be set."""
+
+    fixed: Fixed
+
+
+class AroundOpen(Struct, frozen=True):
+    """As what it contains."""
+
+    inner: Open | UnsetType = UNSET
+
+
+class Node(Struct, frozen=True):
+    """It contains itself."""
+
+    below: tuple[Node, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("struct", "expected"),
+    [(Fixed, True), (Around, True), (Listing, False), (Open, False), (AroundOpen, False), (Node, False)],
+)
+def test_only_what_cannot_be_changed_is_shared(struct: type[Struct], expected: bool) -> None:
+    """At any depth, since plugins may change the instances that they receive."""
+    assert is_immutable(struct) is expected
 
 
 class Inner(Struct, forbid_unknown_fields=True):
