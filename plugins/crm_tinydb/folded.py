@@ -13,6 +13,7 @@ from zlib import crc32
 
 import msgspec
 
+from crm_core.model.fields import prepare
 from crm_core.model.log import Head, LogEntry
 from crm_core.model.turns import Turn
 from crm_core.plugin.storage import IndexValue, Reindex
@@ -48,6 +49,9 @@ class FoldedSummary(msgspec.Struct, frozen=True, kw_only=True):
     place: int = 0  # of its newest entry
     change_segments: tuple[ChangeSegment, ...] = ()
     sole: bool = False  # whether no earlier generation may stay
+
+
+prepare((FoldedSummary,))  # threads open tenants
 
 
 class StoredRow(msgspec.Struct, frozen=True, omit_defaults=True):
