@@ -313,5 +313,6 @@ def test_crm_log_show_lists_the_errors_of_an_attempt(box: Box) -> None:
         assert f"/data/title: {error['message']} ({error['code']})" in text
         assert entry["entry_hash"] in text
         assert json.loads(box.crm("log", "show", name, "--tenant", "northwind", "--json")) == entry
-    assert f"\n    /data/title: {error['message']}\n" in box.crm("log", "list", "--tenant", "northwind")
+    shown = f"\n    /data/title: {error['message']} ({error['code']})\n"
+    assert shown in box.crm("log", "list", "--tenant", "northwind")
     assert "no entry" in box.crm("log", "show", "unknown", "--tenant", "northwind", code=1)

@@ -208,7 +208,7 @@ def test_the_log_is_followed_until_an_interrupt(crm: Box, tmp_path: Path) -> Non
         shown = tail.stdout.readline() + tail.stdout.readline()
         tail.send_signal(signal.SIGINT)
         rest, errors = tail.communicate(timeout=60)
-    assert (tail.returncode, rest, errors) == (0, "", "")
+    assert (tail.returncode, rest, errors) == (0, "", ""), shown
     assert "/data/title: " in shown
     assert "(wrong_type)" in shown
     assert shown == crm.crm("log", "list", "--tenant", TENANT, "--limit", "1")
