@@ -6,13 +6,13 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
 from crm_core.cli.groups import CommandGroup, Number
+from crm_core.cli.output import discard_output
 from crm_core.cli.running import (
     config_option,
     json_option,
@@ -129,12 +129,14 @@ def show(*, entry_id: str, tenant: str, config: Path, as_json: bool) -> None:
 @json_option
 def tail(*, tenant: str, last: int, config: Path, as_json: bool, **options: str | None) -> None:
     """Print the last entries, then each new one as it arrives, until interrupted; ends there if no server runs."""
-    with suppress(KeyboardInterrupt):
+    try:
         for entry in stream(config, "log.tail", tenant=tenant, filters=_filled_in(options), last=last):
             if as_json:
                 click.echo(json.dumps(entry, ensure_ascii=False))
             else:
                 _show(entry)
+    except KeyboardInterrupt:
+        discard_output()  # an interrupted write may have written the line that is still in the buffer
 
 
 def _link(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
