@@ -134,7 +134,8 @@ def _is_immutable(type_: Any, around: tuple[Any, ...]) -> bool:
     """``around``: the structs that contain it."""
     inner = bare(type_)
     if is_struct(inner):
-        may_be = inner.__struct_config__.frozen and inner not in around
+        config = inner.__struct_config__
+        may_be = config.frozen and not config.dict and inner not in around
         return may_be and all(_is_immutable(field.type, (*around, inner)) for field in struct_fields(inner))
     if get_origin(inner) is tuple:
         return all(item is ... or _is_immutable(item, around) for item in get_args(inner))

@@ -53,9 +53,21 @@ class Node(Struct, frozen=True):
     below: tuple[Node, ...] = ()
 
 
+class WithDict(Struct, frozen=True, dict=True):
+    """Its ``__dict__`` takes anything."""
+
+
 @pytest.mark.parametrize(
     ("struct", "expected"),
-    [(Fixed, True), (Around, True), (Listing, False), (Open, False), (AroundOpen, False), (Node, False)],
+    [
+        (Fixed, True),
+        (Around, True),
+        (Listing, False),
+        (Open, False),
+        (AroundOpen, False),
+        (Node, False),
+        (WithDict, False),
+    ],
 )
 def test_only_what_cannot_be_changed_is_shared(struct: type[Struct], expected: bool) -> None:
     """At any depth, since plugins may change the instances that they receive."""
