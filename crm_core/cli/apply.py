@@ -16,7 +16,7 @@ from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.diff import show_changes
 from crm_core.cli.groups import Number
 from crm_core.cli.output import TenantReport, clear_progress
-from crm_core.cli.running import config_option, json_option
+from crm_core.cli.running import result_options
 from crm_core.cli.sending import NO_ANSWER, RETRIES, WOULD_CHANGE, problem_lines, show_pause, transport
 from crm_core.cli.target import SigningTarget, key_pairs, senders
 from crm_core.client import ApplyOptions, DesiredTenant, Pause, TenantResult, apply_tenants
@@ -45,8 +45,7 @@ _MOST_PARALLEL: Final = 64
     help="The private key of a key pair, for the tenant with its public key in keys.yaml. May be repeated.",
 )
 @click.option("--url", help="The receiver, such as https://host/i/eu1. [default: from instance.yaml]")
-@config_option
-@json_option
+@result_options
 def command(
     folder: Path,
     *,

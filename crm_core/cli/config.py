@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from crm_core.cli.groups import CommandGroup
-from crm_core.cli.running import config_option, json_option, perform, print_json
+from crm_core.cli.running import perform, print_result, result_options
 from crm_core.errors import SetupError
 
 
@@ -18,8 +18,7 @@ def command() -> None:
 
 
 @command.command("check", short_help="Report every problem with its place.")
-@config_option
-@json_option
+@result_options
 def check(*, config: Path, as_json: bool) -> None:
     """Report every problem in the config files with file, line and column; exit 1 if there is any."""
     problems = problems_of(config)
@@ -28,10 +27,7 @@ def check(*, config: Path, as_json: bool) -> None:
     warnings = warnings_of(config)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    if as_json:
-        print_json({"problems": [], "warnings": warnings})
-    else:
-        click.echo(f"{config}: no problems found")
+    print_result({"problems": [], "warnings": warnings}, f"{config}: no problems found", as_json=as_json)
 
 
 def warnings_of(config: Path) -> list[str]:

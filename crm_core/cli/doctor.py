@@ -14,7 +14,7 @@ from crm_core.cli.config import problems_of
 from crm_core.cli.config_folder import read_roster, registry_of
 from crm_core.cli.keys import without_active_key
 from crm_core.cli.output import show_progress
-from crm_core.cli.running import config_option, json_option, print_json, stream
+from crm_core.cli.running import print_json, result_options, stream
 from crm_core.errors import CrmError, SetupError
 
 # A file elsewhere, as in /run/secrets, has the permissions that others decided on.
@@ -23,8 +23,7 @@ _REFERENCE: Final = re.compile(r"\bfile:([\w.-]+)(?![\w./-])")
 
 @click.command("doctor")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@config_option
-@json_option
+@result_options
 def command(*, names: tuple[str, ...], config: Path, as_json: bool) -> None:
     """Check the config files, and every file and log chain of the named tenants. Without NAME: of all, and permissions.
 

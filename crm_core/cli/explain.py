@@ -10,7 +10,7 @@ import click
 
 from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.payload_file import read_bytes
-from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.cli.running import print_json, result_options
 from crm_core.errors import SetupError
 from crm_core.explain import (
     CapturedRequest,
@@ -52,8 +52,7 @@ def _address(_ctx: click.Context, _parameter: click.Parameter, text: str | None)
 @click.option("--url", help="The URL it was sent to, if FILE has no request line.")
 @click.option("--at", metavar="TIME", callback=_moment, help="When it arrived: server_time of the refusal.")
 @click.option("--source", metavar="ADDRESS", callback=_address, help="The address it came from, or unix.")
-@config_option
-@json_option
+@result_options
 def command(
     *,
     file: str,

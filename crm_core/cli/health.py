@@ -11,7 +11,7 @@ import click
 
 from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.output import TenantReport
-from crm_core.cli.running import config_option, json_option
+from crm_core.cli.running import result_options
 from crm_core.cli.sending import NO_ANSWER, RETRIES, problem_lines, show_pause, transport, unanswered_lines
 from crm_core.cli.target import SigningTarget, key_pairs, sender, sender_options, senders
 from crm_core.client import ClientError, Pause, Refused, Retries, Unanswered
@@ -39,8 +39,7 @@ Report = Mapping[str, Any]
 @click.argument("tenants", metavar="[TENANT]...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All tenants in keys.yaml.")
 @sender_options
-@config_option
-@json_option
+@result_options
 def command(
     *,
     tenants: tuple[str, ...],

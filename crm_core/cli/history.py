@@ -9,34 +9,27 @@ import click
 
 from crm_core.cli.diff import show_changes
 from crm_core.cli.groups import Number
-from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option, warn_of_quarantine
+from crm_core.cli.running import perform, print_json, print_list, result_options, tenant_option, warn_of_quarantine
 
 
 @click.command("history")
 @click.argument("section")
 @tenant_option
 @click.option("--limit", type=Number(1, 500), default=10, show_default=True, help="How many revisions.")
-@config_option
-@json_option
+@result_options
 def command(*, section: str, tenant: str, limit: int, config: Path, as_json: bool) -> None:
     """List the applied revisions of SECTION and their changes, newest first."""
     items = perform(config, "history.list", tenant=tenant, section=section, limit=limit)["items"]
     warn_of_quarantine(config, tenant)
-    if as_json:
-        print_json(items)
-        return
-    for item in items:
-        click.echo(_headline(item))
-        show_changes(item["changes"])
-    if not items:
-        click.echo(f"No push has changed {section} of {tenant} yet.", err=True)
+    print_list(items, _show, f"No push has changed {section} of {tenant} yet.", as_json=as_json)
 
 
-def _headline(item: dict[str, Any]) -> str:
+def _show(item: dict[str, Any]) -> None:
     words = [f"revision {item['revision']}", f"version {item['version']}", item["applied_at"], item["actor"]]
     if item["payload_type"] != item["section"]:
         words.append(f"as part of {item['payload_type']}")
-    return "  ".join([*words, f"request {item['request_id']}"])
+    click.echo("  ".join([*words, f"request {item['request_id']}"]))
+    show_changes(item["changes"])
 
 
 @click.command("restore")
@@ -44,8 +37,7 @@ def _headline(item: dict[str, Any]) -> str:
 @click.argument("revision", type=Number(1))
 @tenant_option
 @click.option("--preview", is_flag=True, help="Show what would change, and change nothing.")
-@config_option
-@json_option
+@result_options
 def restore(*, section: str, revision: int, tenant: str, preview: bool, config: Path, as_json: bool) -> None:
     """Make REVISION of SECTION current again, as a new revision. crm history lists them.
 

@@ -10,7 +10,7 @@ import click
 
 from crm_core.cli.config_folder import read_outline, read_roster, registry_of
 from crm_core.cli.rotation import roster_time
-from crm_core.cli.running import config_option, json_option, perform, print_json
+from crm_core.cli.running import perform, print_list, result_options
 from crm_core.errors import CrmError, SetupError
 from crm_core.model.keys import Key, Roster
 from crm_core.settings.places import hint
@@ -18,8 +18,7 @@ from crm_core.settings.places import hint
 
 @click.command("list", short_help="List keys with state, dates, limits and use.")
 @click.argument("tenant", required=False)
-@config_option
-@json_option
+@result_options
 def command(*, tenant: str | None, config: Path, as_json: bool) -> None:
     """List the keys of TENANT, or of all tenants, with state, dates, limits and use.
 
@@ -40,13 +39,7 @@ def command(*, tenant: str | None, config: Path, as_json: bool) -> None:
         for name in names
         for _, key in sorted(roster.tenants[name].keys.items(), reverse=True)
     ]
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        click.echo(_line(row))
-    if not rows:
-        click.echo("There are no keys; crm keys rotate TENANT creates one.", err=True)
+    print_list(rows, _show, "There are no keys; crm keys rotate TENANT creates one.", as_json=as_json)
 
 
 def no_entry(tenant: str, roster: Roster) -> SetupError:
@@ -94,7 +87,7 @@ def _row(key: Key, now: datetime, *, known: bool) -> dict[str, Any]:
     }
 
 
-def _line(row: dict[str, Any]) -> str:
+def _show(row: dict[str, Any]) -> None:
     parts = [row["tenant"], f"version {row['key_version']}", row["state"]]
     for member, word in (("not_before", "from"), ("not_after", "until")):
         if row[member] and row["state"] != "revoked":
@@ -107,4 +100,4 @@ def _line(row: dict[str, Any]) -> str:
     if word != "secret":
         parts.append(word)
     parts += [f"{member}: {', '.join(row[member])}" for member in ("types", "sources", "schemes") if row[member]]
-    return "  ".join(parts)
+    click.echo("  ".join(parts))

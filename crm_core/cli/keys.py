@@ -15,7 +15,7 @@ from crm_core.cli.groups import CommandGroup, Number
 from crm_core.cli.key_list import if_available, no_entry
 from crm_core.cli.roster_edit import edit_roster, set_member
 from crm_core.cli.rotation import Rotation, fresh_secret, roster_time
-from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.cli.running import print_json, print_result, result_options
 from crm_core.model.ed25519 import new_private_key, public_key_of
 from crm_core.model.keys import KeyKind, Roster
 from crm_core.settings.document import Scalar
@@ -42,8 +42,7 @@ command.add_command(key_list.command)
     help="The form of the secret. [default: base64]",
 )
 @click.option("--ed25519", "pair", is_flag=True, help="Print an Ed25519 key pair instead of a secret.")
-@config_option
-@json_option
+@result_options
 def generate(
     *,
     form: Literal["base64", "hex", "whsec"] | None,
@@ -59,18 +58,11 @@ def generate(
         raise click.UsageError("--form is for secrets; remove it, or --ed25519")
     if not pair:
         secret = fresh_secret(form or "base64")
-        if as_json:
-            print_json({"secret": secret})
-        else:
-            click.echo(secret)
+        print_result({"secret": secret}, secret, as_json=as_json)
         return
     private = new_private_key()
     made = {"private": written_private_key(private), "public": written_public_key(public_key_of(private))}
-    if as_json:
-        print_json(made)
-        return
-    for half, text in made.items():
-        click.echo(f"{half}: {text}")
+    print_result(made, *(f"{half}: {text}" for half, text in made.items()), as_json=as_json)
 
 
 def _overlap(_ctx: click.Context, _parameter: click.Parameter, text: str) -> timedelta | None:
@@ -95,8 +87,7 @@ def _overlap(_ctx: click.Context, _parameter: click.Parameter, text: str) -> tim
 @click.option("--secret", metavar="REF", help="The new key's secret, such as env:NAME. [default: a fresh one]")
 @click.option("--public", metavar="REF", help="The new key is a public key, such as ed25519:BASE64 or file:PEM.")
 @click.option("--force", is_flag=True, help="Rotate even during the overlap of an earlier rotation.")
-@config_option
-@json_option
+@result_options
 def rotate(
     *,
     tenant: str | None,
@@ -136,10 +127,7 @@ def rotate(
 
     edit_roster(path, change, check=as_readable(path, registry))
     (rotation,) = done
-    if as_json:
-        print_json(rotation.to_json())
-    else:
-        _show_rotation(rotation, path)
+    print_result(rotation.to_json(), *_described(rotation, path), as_json=as_json)
     if rotation.entry is None and rotation.tenant not in _tenants(config, "whether the tenant exists", rotation.tenant):
         click.echo(
             f"{rotation.tenant}: this entry is new, and there is no such tenant yet; "
@@ -148,21 +136,20 @@ def rotate(
         )
 
 
-def _show_rotation(rotation: Rotation, path: Path) -> None:
+def _described(rotation: Rotation, path: Path) -> Iterator[str]:
     hint = "give its secret to the platform" if rotation.kind == "secret" else "the platform signs with its private key"
-    click.echo(f"{rotation.tenant}: added key version {rotation.version} to {path}; {hint}")
+    yield f"{rotation.tenant}: added key version {rotation.version} to {path}; {hint}"
     if rotation.follows is not None and rotation.limits:
         text = "; ".join(f"{name}: {', '.join(values)}" for name, values in rotation.limits.items())
-        click.echo(f"{rotation.tenant}: it has the limits of key version {rotation.follows.version} ({text})")
+        yield f"{rotation.tenant}: it has the limits of key version {rotation.follows.version} ({text})"
     for ending in rotation.endings():
-        click.echo(f"{rotation.tenant}: key version {ending.version} {ending.words}")
+        yield f"{rotation.tenant}: key version {ending.version} {ending.words}"
 
 
 @command.command("revoke", short_help="Mark a key as leaked.")
 @click.argument("tenant")
 @click.argument("version", type=Number(1))
-@config_option
-@json_option
+@result_options
 def revoke(*, tenant: str, version: int, config: Path, as_json: bool) -> None:
     """Mark key VERSION of TENANT as leaked: it ends now, and versions pushed with it no longer count.
 
@@ -175,12 +162,9 @@ def revoke(*, tenant: str, version: int, config: Path, as_json: bool) -> None:
     key_of(roster.tenants[tenant], tenant, version)
     set_member(path, tenant, version, "revoked", "true")
     active = read_outline(path, registry).tenants[tenant].active(datetime.now(UTC))
-    if as_json:
-        print_json(
-            {"tenant": tenant, "key_version": version, "revoked": True, "active": [key.version for key in active]}
-        )
-    else:
-        click.echo(f"{tenant}: key version {version} is revoked; versions pushed with it no longer count")
+    done = {"tenant": tenant, "key_version": version, "revoked": True, "active": [key.version for key in active]}
+    text = f"{tenant}: key version {version} is revoked; versions pushed with it no longer count"
+    print_result(done, text, as_json=as_json)
     if not active:
         click.echo(f"{tenant} now has no active key; crm keys rotate {tenant} creates one", err=True)
 
@@ -194,8 +178,7 @@ def _highest_used(config: Path, tenant: str) -> int:
 
 
 @command.command("check", short_help="Report problems, and keys that end soon.")
-@config_option
-@json_option
+@result_options
 def check(*, config: Path, as_json: bool) -> None:
     """Report problems in keys.yaml, keys that end soon and tenants without one; exit 1 if a tenant cannot push."""
     path, registry = config / "keys.yaml", registry_of(config)

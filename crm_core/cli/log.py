@@ -15,9 +15,10 @@ from crm_core.cli.groups import CommandGroup, Number
 from crm_core.cli.output import discard_output
 from crm_core.cli.running import (
     config_option,
-    json_option,
     perform,
     print_json,
+    print_list,
+    result_options,
     stream,
     tenant_option,
     warn_of_quarantine,
@@ -78,26 +79,19 @@ def command() -> None:
 @tenant_option
 @click.option("--limit", type=Number(1, 500), default=20, show_default=True, help="How many entries.")
 @filters
-@config_option
-@json_option
+@result_options
 def listed(*, tenant: str, limit: int, config: Path, as_json: bool, **options: str | None) -> None:
     """List the newest entries, newest first."""
     items = perform(config, "log.list", tenant=tenant, filters=_filled_in(options), limit=limit)["items"]
     warn_of_quarantine(config, tenant)
-    if as_json:
-        print_json(items)
-        return
-    for entry in items:
-        _show(entry)
-    if not items:
-        click.echo("No entries match." if _filled_in(options) else "No push has arrived yet.", err=True)
+    none = "No entries match." if _filled_in(options) else "No push has arrived yet."
+    print_list(items, _show, none, as_json=as_json)
 
 
 @command.command("show", short_help="Show one entry with all its members.")
 @click.argument("entry_id", metavar="ID")
 @tenant_option
-@config_option
-@json_option
+@result_options
 def show(*, entry_id: str, tenant: str, config: Path, as_json: bool) -> None:
     """Show one entry with all its members, and each error of the input with its place.
 
@@ -125,8 +119,7 @@ def show(*, entry_id: str, tenant: str, config: Path, as_json: bool) -> None:
     help="How many earlier entries to print first.",
 )
 @filters
-@config_option
-@json_option
+@result_options
 def tail(*, tenant: str, last: int, config: Path, as_json: bool, **options: str | None) -> None:
     """Print the last entries, then each new one as it arrives, until interrupted; ends there if no server runs."""
     try:
@@ -153,8 +146,7 @@ def _link(_context: click.Context, _parameter: click.Parameter, text: str | None
     callback=_link,
     help="A link that must be in the chain: log_head of an answer or of health.",
 )
-@config_option
-@json_option
+@result_options
 def verify(*, tenant: str, head: str | None, config: Path, as_json: bool) -> None:
     """Check that no verified entry was edited, removed or reordered; exit 1 if one was.
 

@@ -10,14 +10,13 @@ from pathlib import Path
 import click
 
 from crm_core.cli.output import show_progress
-from crm_core.cli.running import config_option, json_option, perform, print_json, without_collector
+from crm_core.cli.running import perform, print_result, result_options, without_collector
 from crm_core.errors import SetupError
 
 
 @click.command("migrate")
 @click.option("--to", "target", metavar="BACKEND", help="Copy all tenants to this backend of storage.others.")
-@config_option
-@json_option
+@result_options
 def command(*, target: str | None, config: Path, as_json: bool) -> None:
     """Bring stored data into this version's form, or copy all tenants to another backend. Make backups first.
 
@@ -29,13 +28,8 @@ def command(*, target: str | None, config: Path, as_json: bool) -> None:
         asyncio.run(_copy(config, target, as_json=as_json))
         return
     done = perform(config, "store.migrate")["done"]
-    if as_json:
-        print_json({"done": done})
-        return
-    for line in done:
-        click.echo(line)
-    if not done:
-        click.echo("Nothing to do: everything stored has this version's format.")
+    lines = done or ["Nothing to do: everything stored has this version's format."]
+    print_result({"done": done}, *lines, as_json=as_json)
 
 
 async def _copy(config: Path, name: str, *, as_json: bool) -> None:
@@ -63,12 +57,13 @@ async def _copy(config: Path, name: str, *, as_json: bool) -> None:
                 show_progress(number, item["of"])
                 total.update(item["counts"])
     kinds = ("tenants", "documents", "claims", "entries", "changes")
-    if as_json:
-        print_json({"from": storage.backend, "to": name, "counts": {kind: total[kind] for kind in kinds}})
-        return
     counts = ", ".join(f"{kind} {total[kind]:,}" for kind in kinds)
-    click.echo(f"Copied from {storage.backend} to {name} and compared: {counts}.")
     options = ", ".join(storage.others[name].options)
     moved = f", and move {options} from storage.others next to it" if options else ""
-    click.echo(f"Set storage.backend to {name} in {config / 'instance.yaml'}{moved}.")
-    click.echo(f"{storage.backend} is no longer served.")
+    print_result(
+        {"from": storage.backend, "to": name, "counts": {kind: total[kind] for kind in kinds}},
+        f"Copied from {storage.backend} to {name} and compared: {counts}.",
+        f"Set storage.backend to {name} in {config / 'instance.yaml'}{moved}.",
+        f"{storage.backend} is no longer served.",
+        as_json=as_json,
+    )

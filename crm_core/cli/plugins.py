@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
-from crm_core.cli.running import config_option, json_option, print_json, stream
+from crm_core.cli.running import print_json, result_options, stream
 from crm_core.errors import SetupError
 
 
 @click.command("plugins")
-@config_option
-@json_option
+@result_options
 def command(*, config: Path, as_json: bool) -> None:
     """List every plugin with its state and what it adds; exit 1 if one is broken or cannot read what is stored."""
     from crm_core.plugin.registry import build_registry

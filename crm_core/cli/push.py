@@ -14,7 +14,7 @@ from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.diff import show_changes
 from crm_core.cli.groups import Number
 from crm_core.cli.payload_file import read_data
-from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.cli.running import print_json, result_options
 from crm_core.cli.sending import NO_ANSWER, WOULD_CHANGE, client, finding_line, problem_lines, unanswered_lines
 from crm_core.cli.sign import refused_as_usage, show_request, strategy_option
 from crm_core.cli.target import sender, sender_options
@@ -41,8 +41,7 @@ from crm_core.model.envelope import MAX_VERSION
 @click.option("--exit-code", is_flag=True, help="With --preview: exit 3 if something would change.")
 @click.option("--dry-run", is_flag=True, help="Print the signed request and send nothing.")
 @sender_options
-@config_option
-@json_option
+@result_options
 def command(
     payload_type: str,
     file: str,

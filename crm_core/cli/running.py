@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crm_core.settings.installation import Installation
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 _NO_TENANT = "Unknown tenant; crm tenant list shows the tenants."
 
 
@@ -38,7 +39,7 @@ def _reachable(_ctx: click.Context, _option: click.Parameter, folder: Path) -> P
 
 
 def config_option(command: F) -> F:
-    """``--config DIR``, as the argument ``config``."""
+    """``--config DIR``, as the argument ``config``: every command takes it."""
     return click.option(
         "--config",
         metavar="DIR",
@@ -51,9 +52,9 @@ def config_option(command: F) -> F:
     )(command)
 
 
-def json_option(command: F) -> F:
-    """``--json``, as the argument ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
+def result_options(command: F) -> F:
+    """``--config DIR`` and ``--json``, as the arguments ``config`` and ``as_json``, of a command with a result."""
+    return config_option(click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command))
 
 
 def tenant_option(command: F) -> F:
@@ -102,6 +103,25 @@ def print_problem(problem: dict[str, Any]) -> None:
 def print_json(value: object) -> None:
     """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_result(document: object, *lines: str, as_json: bool) -> None:
+    """Print a result as JSON, or as lines of text."""
+    if as_json:
+        print_json(document)
+    else:
+        click.echo("\n".join(lines))
+
+
+def print_list(items: list[T], show: Callable[[T], object], none: str, *, as_json: bool) -> None:
+    """Print a list as JSON, or with ``show`` for each item; ``none`` says on standard error that it is empty."""
+    if as_json:
+        print_json(items)
+        return
+    for item in items:
+        show(item)
+    if not items:
+        click.echo(none, err=True)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import click
 from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.groups import Number
 from crm_core.cli.payload_file import read_bytes, read_data
-from crm_core.cli.running import config_option, json_option, print_json
+from crm_core.cli.running import print_json, result_options
 from crm_core.cli.target import SigningTarget, sender, sender_options
 from crm_core.client import Strategy, Unsigned, envelope, fresh_nonce, health_of, push_to
 from crm_core.client.signing import HEALTH
@@ -41,8 +41,7 @@ strategy_option = click.option(
 @click.option("--timestamp", type=Number(0), help="Unix seconds. [default: now]")
 @click.option("--nonce", help="[default: a fresh one]")
 @sender_options
-@config_option
-@json_option
+@result_options
 def command(
     payload_type: str,
     file: str | None,

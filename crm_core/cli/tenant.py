@@ -5,12 +5,21 @@ from __future__ import annotations
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from crm_core.cli.groups import CommandGroup
 from crm_core.cli.output import has_terminal
-from crm_core.cli.running import config_option, json_option, perform, print_json, stream, warn_of_quarantine
+from crm_core.cli.running import (
+    perform,
+    print_json,
+    print_list,
+    print_result,
+    result_options,
+    stream,
+    warn_of_quarantine,
+)
 from crm_core.errors import SetupError, UnknownTenant
 
 
@@ -22,8 +31,7 @@ def command() -> None:
 @command.command("create", short_help="Create tenants, each with a fresh key.")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--from", "file", metavar="FILE", help="Also the names in this file, one a line (- for standard input).")
-@config_option
-@json_option
+@result_options
 def create(*, names: tuple[str, ...], file: str | None, config: Path, as_json: bool) -> None:
     """Create the store of each new tenant and, if keys.yaml has no entry for it, one with a fresh key.
 
@@ -68,8 +76,7 @@ def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list
 @click.argument("name")
 @click.option("--no-backup", is_flag=True, help="Make no backup first. All data of the tenant is lost.")
 @click.option("--yes", is_flag=True, help="Do not ask. Required if there is no terminal.")
-@config_option
-@json_option
+@result_options
 def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool) -> None:
     """Remove a tenant with its entry in keys.yaml, after a backup into `backups` next to tenants_dir."""
     from crm_core.cli.roster_edit import remove_tenant, require_editable, said_as_well
@@ -87,15 +94,11 @@ def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool
         (done,) = stream(config, "tenant.remove", tenant=name, backup=None if backup is None else str(backup))
     with said_as_well(f"the tenant {name} is removed, and its entry is not"):
         entry = remove_tenant(roster, name)
-    if as_json:
-        print_json(done)
-        return
     what = f"tenant {name}" + (f" and its entry in {roster}" if entry else "")
-    click.echo(
-        f"removed {what}" if there else f"removed the entry of {name} in {roster}; the tenant was removed before"
-    )
+    lines = [f"removed {what}" if there else f"removed the entry of {name} in {roster}; the tenant was removed before"]
     if backup is not None:
-        click.echo(f"its backup is {backup}; crm tenant restore {name} FILE brings it back, without its keys")
+        lines.append(f"its backup is {backup}; crm tenant restore {name} FILE brings it back, without its keys")
+    print_result(done, *lines, as_json=as_json)
 
 
 def _is_there(config: Path, name: str) -> bool:
@@ -124,24 +127,20 @@ def _backup_file(config: Path, name: str) -> Path:
 
 
 @command.command("list")
-@config_option
-@json_option
+@result_options
 def names(*, config: Path, as_json: bool) -> None:
     """List the tenants and the state of their stores."""
     tenants = perform(config, "tenant.list")["tenants"]
-    if as_json:
-        print_json(tenants)
-        return
-    for tenant in tenants:
-        click.echo(f"{tenant['tenant']}  {tenant['mode']}" + (f"  {tenant['reason']}" if tenant["reason"] else ""))
-    if not tenants:
-        click.echo("There are no tenants yet; crm tenant create NAME creates one.", err=True)
+    print_list(tenants, _show, "There are no tenants yet; crm tenant create NAME creates one.", as_json=as_json)
+
+
+def _show(tenant: dict[str, Any]) -> None:
+    click.echo(f"{tenant['tenant']}  {tenant['mode']}" + (f"  {tenant['reason']}" if tenant["reason"] else ""))
 
 
 @command.command("show")
 @click.argument("name")
-@config_option
-@json_option
+@result_options
 def show(*, name: str, config: Path, as_json: bool) -> None:
     """Show a tenant's sections, modules and log head."""
     status = perform(config, "tenant.show", tenant=name)
@@ -164,24 +163,20 @@ def show(*, name: str, config: Path, as_json: bool) -> None:
 @command.command("reset-version", short_help="Accept any version for a section again.")
 @click.argument("name")
 @click.argument("section")
-@config_option
-@json_option
+@result_options
 def reset_version(*, name: str, section: str, config: Path, as_json: bool) -> None:
     """Accept any version for SECTION again, after a platform pushed one that is too high by mistake.
 
     Nothing else changes. If a huge version was pushed with a leaked key, revoke that key instead.
     """
     done = perform(config, "tenant.reset-version", tenant=name, section=section)
-    if as_json:
-        print_json(done)
-        return
-    click.echo(f"{name}: {section} accepts any version again; the highest was {done['was']}")
+    text = f"{name}: {section} accepts any version again; the highest was {done['was']}"
+    print_result(done, text, as_json=as_json)
 
 
 @command.command("fold", short_help="Fold journals into TinyDB files now.")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@config_option
-@json_option
+@result_options
 def fold(*, names: tuple[str, ...], config: Path, as_json: bool) -> None:
     """Fold the journals of the named tenants, or of all, into their TinyDB files now.
 
@@ -204,8 +199,7 @@ def fold(*, names: tuple[str, ...], config: Path, as_json: bool) -> None:
 @command.command("backup", short_help="Copy a tenant to a new file.")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@config_option
-@json_option
+@result_options
 def backup(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     """Write a consistent copy of a tenant with its log to a new FILE, while a running server continues to write.
 
@@ -219,18 +213,14 @@ def backup(*, name: str, file: Path, config: Path, as_json: bool) -> None:
         problem = f"the server wrote {file}, which is not here: it sees other folders (PrivateTmp, a container)"
         raise SetupError([f"{problem}; name a file in a folder that both see"])
     size = target.stat().st_size
-    if as_json:
-        print_json({**done, "bytes": size})
-    else:
-        text = f"{size / (1 << 20):,.1f} MiB" if size >= 1 << 20 else f"{size / 1024:,.1f} KiB"
-        click.echo(f"{name}: copied to {file} ({text})")
+    text = f"{size / (1 << 20):,.1f} MiB" if size >= 1 << 20 else f"{size / 1024:,.1f} KiB"
+    print_result({**done, "bytes": size}, f"{name}: copied to {file} ({text})", as_json=as_json)
 
 
 @command.command("restore", short_help="Create a tenant from a backup.")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@config_option
-@json_option
+@result_options
 def restore(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     """Create the tenant NAME from a backup.
 
@@ -240,10 +230,7 @@ def restore(*, name: str, file: Path, config: Path, as_json: bool) -> None:
     """
     (done,) = stream(config, "store.restore", tenant=name, source=str(file.absolute()))
     done["in_roster"] = _is_in_roster(config, name)
-    if as_json:
-        print_json(done)
-    else:
-        click.echo(f"{name}: restored from {file} at revision {done['revision']}")
+    print_result(done, f"{name}: restored from {file} at revision {done['revision']}", as_json=as_json)
     if done["access_ended"]:
         click.echo("it has no API tokens: the backup does not say that its tokens are of this tenant", err=True)
 
@@ -251,8 +238,7 @@ def restore(*, name: str, file: Path, config: Path, as_json: bool) -> None:
 @command.command("move", short_help="Rename a tenant.")
 @click.argument("name")
 @click.argument("new")
-@config_option
-@json_option
+@result_options
 def move(*, name: str, new: str, config: Path, as_json: bool) -> None:
     """Rename the tenant NAME to NEW, with its records, users, tokens, history, log and entry in keys.yaml.
 
@@ -267,10 +253,7 @@ def move(*, name: str, new: str, config: Path, as_json: bool) -> None:
     with said_as_well(f"the tenant is {new} now, and its entry is not"):
         renamed = rename_tenant(roster, name, new)
     done["in_roster"] = _is_in_roster(config, new)
-    if as_json:
-        print_json(done)
-    else:
-        click.echo(f"{name} is now {new}" + (f", with its entry in {roster}" if renamed else ""))
+    print_result(done, f"{name} is now {new}" + (f", with its entry in {roster}" if renamed else ""), as_json=as_json)
     if not done["access_stays"]:
         text = "its API tokens are refused. If it accepts no writes now, move it back and again once it does"
         click.echo(f"{text}; those of another tenant, whose backup it came from, stay refused", err=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from crm_core.cli.groups import CommandGroup
-from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option
+from crm_core.cli.running import perform, print_json, print_list, print_result, result_options, tenant_option
 
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 _SCOPES_HELP: Final = (
@@ -48,8 +48,7 @@ def command() -> None:
 @click.option(
     "--expires", callback=_seconds, metavar="TIME", help="How long it is valid, such as 90d. [default: forever]"
 )
-@config_option
-@json_option
+@result_options
 def create(
     *, tenant: str, scopes: tuple[str, ...], name: str, expires: int | None, config: Path, as_json: bool
 ) -> None:
@@ -65,34 +64,26 @@ def create(
 
 @command.command("list")
 @tenant_option
-@config_option
-@json_option
+@result_options
 def listed(*, tenant: str, config: Path, as_json: bool) -> None:
     """List the tokens of a tenant, oldest first, without their texts."""
     tokens = perform(config, "token.list", tenant=tenant)["tokens"]
-    if as_json:
-        print_json(tokens)
-        return
-    for token in tokens:
-        ends = f"  expires {token['expires_at']}" if token["expires_at"] and token["state"] == "active" else ""
-        last_used_at = token.get("last_used_at")  # a running server of 0.2.0 does not say it
-        used = f"  last used {last_used_at}" if last_used_at else ""
-        click.echo(
-            f"{token['id']}  {token['state']:7}  {' '.join(token['scopes'])}  {token['name'] or '-'}{ends}{used}"
-        )
-    if not tokens:
-        click.echo(f"There are no tokens yet; crm token create --tenant {tenant} --scope SCOPE creates one.", err=True)
+    none = f"There are no tokens yet; crm token create --tenant {tenant} --scope SCOPE creates one."
+    print_list(tokens, _show, none, as_json=as_json)
+
+
+def _show(token: dict[str, Any]) -> None:
+    ends = f"  expires {token['expires_at']}" if token["expires_at"] and token["state"] == "active" else ""
+    last_used_at = token.get("last_used_at")  # a running server of 0.2.0 does not say it
+    used = f"  last used {last_used_at}" if last_used_at else ""
+    click.echo(f"{token['id']}  {token['state']:7}  {' '.join(token['scopes'])}  {token['name'] or '-'}{ends}{used}")
 
 
 @command.command("revoke")
 @click.argument("token_id", metavar="ID")
 @tenant_option
-@config_option
-@json_option
+@result_options
 def revoke(*, token_id: str, tenant: str, config: Path, as_json: bool) -> None:
     """Revoke a token; open connections that use it end too."""
     done = perform(config, "token.revoke", tenant=tenant, token_id=token_id)
-    if as_json:
-        print_json(done)
-        return
-    click.echo(f"revoked {done['id']}")
+    print_result(done, f"revoked {done['id']}", as_json=as_json)

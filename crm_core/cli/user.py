@@ -11,7 +11,7 @@ import click
 
 from crm_core.cli.groups import CommandGroup
 from crm_core.cli.output import has_terminal
-from crm_core.cli.running import config_option, json_option, perform, print_json, tenant_option
+from crm_core.cli.running import perform, print_list, print_result, result_options, tenant_option
 
 _LONGEST_LINE: Final = 4096
 password_option = click.option(
@@ -33,8 +33,7 @@ def command() -> None:
     "--assign", "patterns", multiple=True, help="Limit the user to this feature key or pattern. Can be repeated."
 )
 @password_option
-@config_option
-@json_option
+@result_options
 def create(
     *,
     tenant: str,
@@ -50,37 +49,34 @@ def create(
     user = {"email": email, "role": role, "name": name, "assignment": list(patterns) or None}
     user["password"] = _password(from_stdin=from_stdin)
     made = perform(config, "user.create", tenant=tenant, user=user)
-    _show(made, "created", as_json=as_json)
+    _print_done(made, "created", as_json=as_json)
 
 
 @command.command("list")
 @tenant_option
-@config_option
-@json_option
+@result_options
 def listed(*, tenant: str, config: Path, as_json: bool) -> None:
     """List the users of a tenant by email address."""
     users = perform(config, "user.list", tenant=tenant)["users"]
-    if as_json:
-        print_json(users)
-        return
-    for user in users:
-        parts = [user["email"], user["role"], user["name"] or "-", _assigned(user)]
-        click.echo("  ".join(parts + (["disabled"] if user["disabled"] else [])))
-    if not users:
-        click.echo(f"There are no users yet; crm user create --tenant {tenant} creates one.", err=True)
+    none = f"There are no users yet; crm user create --tenant {tenant} creates one."
+    print_list(users, _show, none, as_json=as_json)
+
+
+def _show(user: dict[str, Any]) -> None:
+    parts = [user["email"], user["role"], user["name"] or "-", _assigned(user)]
+    click.echo("  ".join(parts + (["disabled"] if user["disabled"] else [])))
 
 
 @command.command("passwd")
 @click.argument("email")
 @tenant_option
 @password_option
-@config_option
-@json_option
+@result_options
 def passwd(*, email: str, tenant: str, from_stdin: bool, config: Path, as_json: bool) -> None:
     """Set a user's password, and end all their sessions."""
     password = _password(from_stdin=from_stdin)
     changed = perform(config, "user.passwd", tenant=tenant, email=email, password=password)
-    _show(changed, "set the password of", as_json=as_json)
+    _print_done(changed, "set the password of", as_json=as_json)
 
 
 @command.command("assign", short_help="Limit a user to some feature keys.")
@@ -89,8 +85,7 @@ def passwd(*, email: str, tenant: str, from_stdin: bool, config: Path, as_json: 
 @tenant_option
 @click.option("--everything", is_flag=True, help="Everything that the role allows.")
 @click.option("--role", help="Also give the user this role.")
-@config_option
-@json_option
+@result_options
 def assign(
     *,
     email: str,
@@ -108,19 +103,18 @@ def assign(
     if everything or patterns:
         patch["assignment"] = list(patterns) or None
     changed = perform(config, "user.change", tenant=tenant, email=email, patch=patch)
-    _show(changed, "assigned", as_json=as_json)
+    _print_done(changed, "assigned", as_json=as_json)
 
 
 @command.command("disable", short_help="Block a user from signing in.")
 @click.argument("email")
 @tenant_option
 @click.option("--undo", is_flag=True, help="Let a disabled user sign in again.")
-@config_option
-@json_option
+@result_options
 def disable(*, email: str, tenant: str, undo: bool, config: Path, as_json: bool) -> None:
     """Block a user from signing in, and end all their sessions."""
     changed = perform(config, "user.change", tenant=tenant, email=email, patch={"disabled": not undo})
-    _show(changed, "enabled" if undo else "disabled", as_json=as_json)
+    _print_done(changed, "enabled" if undo else "disabled", as_json=as_json)
 
 
 def create_first(config: Path, tenant: str, email: str) -> None:
@@ -153,8 +147,6 @@ def _assigned(user: dict[str, Any]) -> str:
     return "all rights of the role" if user["assignment"] is None else " ".join(user["assignment"]) or "nothing"
 
 
-def _show(user: dict[str, Any], done: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(user)
-        return
-    click.echo(f"{done} {user['email']}: {user['role']}, {_assigned(user)}, id {user['id']}")
+def _print_done(user: dict[str, Any], done: str, *, as_json: bool) -> None:
+    text = f"{done} {user['email']}: {user['role']}, {_assigned(user)}, id {user['id']}"
+    print_result(user, text, as_json=as_json)
