@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from crm_core.model.change_log import ChangeEntry
-from crm_core.model.log import Head
+from crm_core.model.log import Head, LogEntry, is_intact
 from crm_core.plugin.unit import Document, IndexValue
 
 _decode: Final = msgspec.json.Decoder(ChangeEntry).decode
@@ -171,3 +171,37 @@ class ChainReport(msgspec.Struct, frozen=True):
     head: Head
     entries: int
     problems: tuple[str, ...]
+
+
+class ChainWalk:
+    """The walk of ``StorageBackend.verify``: it gets the chain's entries, oldest first, and makes the report.
+
+    ``anchor``: the link before the oldest retained entry; ``wanted``: one that must be in the chain. ``head``: the last
+    link so far; ``problems``: those found so far, to which a backend may add its own.
+    """
+
+    def __init__(self, anchor: Head, wanted: Head | None) -> None:
+        self.head, self.problems = anchor, list[str]()
+        self._anchor, self._wanted, self._entries = anchor, wanted, 0
+        self._found = wanted is None or wanted in (anchor, Head())
+
+    def add(self, seq: int, entry: LogEntry) -> None:
+        """Check the next entry, which is stored under the number ``seq``."""
+        if seq != self.head.seq + 1:
+            self.problems.append(f"entry {seq} follows entry {self.head.seq}: entries are missing or out of order")
+        elif entry.prev_hash != self.head.hash:
+            self.problems.append(f"entry {seq} does not continue the hash of entry {self.head.seq}")
+        if entry.seq != seq or not is_intact(entry):
+            self.problems.append(f"entry {seq} was changed: its hash does not match its content")
+        self.head = Head(seq, entry.entry_hash or "")
+        self._entries += 1
+        self._found = self._found or self.head == self._wanted
+
+    def report(self, newest: Head) -> ChainReport:
+        """The result at the end; ``newest``: where the chain ends according to the store."""
+        if self.head != newest:
+            self.problems.append(f"the chain ends with entry {self.head.seq}, the store's newest is {newest.seq}")
+        if not self._found and self._wanted is not None:
+            dropped = " (it is before the oldest retained entry)" if self._wanted.seq < self._anchor.seq else ""
+            self.problems.append(f"entry {self._wanted.seq} with the given hash is not in the chain{dropped}")
+        return ChainReport(self._anchor, self.head, self._entries, tuple(self.problems))

@@ -24,12 +24,13 @@ import msgspec
 
 from crm_core.errors import SetupError, StorageFull, StorageUnavailable, UnknownTenant
 from crm_core.model.change_log import ChangeEntry, redacted
-from crm_core.model.log import Head, LogEntry, is_intact, link
+from crm_core.model.log import Head, LogEntry, link
 from crm_core.model.times import from_wire, to_wire
 from crm_core.plugin import hookimpl
 from crm_core.plugin.dump import DumpHead, IndexedDocument, Part
 from crm_core.plugin.query import (
     ChainReport,
+    ChainWalk,
     ChangePage,
     EntryQuery,
     KeyUse,
@@ -780,24 +781,14 @@ def tally(db: sqlite3.Connection, since: str) -> Tally:
 
 def verify(tenant: Tenant, head: Head | None) -> ChainReport:
     """Check the chain: each entry's hash, its link to the one before, and that no number is missing."""
-    problems, number, found = [], 0, head is None
-    first = before = None
+    walk = None
     for (text,) in tenant.db.execute("SELECT entry FROM log WHERE seq IS NOT NULL ORDER BY seq"):
         entry = msgspec.json.decode(text, type=LogEntry)
-        here = Head(entry.seq or 0, entry.entry_hash or "")
-        before = before or Head(here.seq - 1, entry.prev_hash or "")
-        first = first or before
-        if not is_intact(entry):
-            problems.append(f"entry {here.seq} was edited: its hash does not match its content")
-        if here.seq != before.seq + 1 or entry.prev_hash != before.hash:
-            problems.append(f"entry {here.seq} does not follow the one before it")
-        before, number, found = here, number + 1, found or here == head
+        seq = entry.seq or 0
+        walk = walk or ChainWalk(Head(seq - 1, entry.prev_hash or ""), head)
+        walk.add(seq, entry)
     newest = tenant.state()[2]
-    if before is not None and before != newest:
-        problems.append(f"the chain ends at entry {before.seq}, but its head is {newest.seq}")
-    if not found:
-        problems.append("the given head is not in the chain: its end was removed or rewritten")
-    return ChainReport(first or newest, newest, number, tuple(problems))
+    return (walk or ChainWalk(newest, head)).report(newest)
 
 
 def forget_old(db: sqlite3.Connection, days: int) -> None:

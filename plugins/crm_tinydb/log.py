@@ -10,8 +10,8 @@ from typing import get_args
 
 import msgspec
 
-from crm_core.model.log import Head, LogEntry, Status, is_intact
-from crm_core.plugin.query import ChainReport, EntryQuery, KeyUse, Tally
+from crm_core.model.log import Head, LogEntry, Status
+from crm_core.plugin.query import ChainReport, ChainWalk, EntryQuery, KeyUse, Tally
 from crm_tinydb.change import decoder
 from crm_tinydb.disk import Disk
 from crm_tinydb.framing import Damaged, decoded, read_header, read_lines
@@ -132,27 +132,12 @@ class LogView(msgspec.Struct, frozen=True):
 
     def verify(self, journals: list[Path], newest: Head, wanted: Head | None) -> ChainReport:
         """Check the chain on disk link by link; ``newest`` is its end according to the store."""
-        problems: list[str] = []
-        head, count = self.anchor, 0
-        found = wanted is None or wanted in (self.anchor, Head())
-        for entry in self._on_disk(journals, problems):
+        walk = ChainWalk(self.anchor, wanted)
+        for entry in self._on_disk(journals, walk.problems):
             if (entry.seq or 0) > newest.seq:  # added during the walk
                 break
-            count += 1
-            if entry.seq != head.seq + 1:
-                problems.append(f"entry {entry.seq} follows entry {head.seq}: entries are missing or out of order")
-            elif entry.prev_hash != head.hash:
-                problems.append(f"entry {entry.seq} does not continue the hash of entry {head.seq}")
-            if not is_intact(entry):
-                problems.append(f"entry {entry.seq} was changed: its hash does not match its content")
-            head = Head(entry.seq or 0, entry.entry_hash or "")
-            found = found or head == wanted
-        if head != newest:
-            problems.append(f"the chain ends with entry {head.seq}, the store's newest is {newest.seq}")
-        if not found and wanted is not None:
-            dropped = " (it is before the oldest retained entry)" if wanted.seq < self.anchor.seq else ""
-            problems.append(f"entry {wanted.seq} with the given hash is not in the chain{dropped}")
-        return ChainReport(self.anchor, head, count, tuple(problems))
+            walk.add(entry.seq or 0, entry)
+        return walk.report(newest)
 
     def _on_disk(self, journals: list[Path], problems: list[str]) -> Iterator[LogEntry]:
         last = 0
