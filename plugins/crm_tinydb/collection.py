@@ -1,8 +1,11 @@
-"""A collection in memory: encoded bodies, and indexes that are updated while the disk is busy."""
+"""A collection in memory: encoded bodies, and the indexes that were read, which are updated while the disk is busy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from tinydb.storages import MemoryStorage
@@ -17,10 +20,11 @@ STEP = 32  # moves that an index applies between two looks at the clock
 SCANNED = 256  # bodies read between two turns
 PAGES = 16  # that a collection caches
 BEHIND = 8  # moves that indexes may be behind: catching up with them is one short turn
+FEW = 500  # rows of which an index is built without a thread
 
 
 class Collection(Table):
-    """A TinyDB table with its documents in memory, by id, and a sorted index for each index name ever put.
+    """A TinyDB table with its documents in memory, by id, and a sorted index for each index name that is read.
 
     TinyDB's own calls read live rows (``search``, ``get``, ...). Those that change rows are refused: that would not be
     durable.
@@ -33,7 +37,9 @@ class Collection(Table):
         self._reindex = reindex
         self._outdated: dict[tuple[str, ...], Callable[[bytes], tuple[bytes, Mapping[str, IndexValue]]] | None] = {}
         self.rows: dict[str, Row] = {}
-        self._indexes: dict[str, Index] = {}
+        self._names: set[str] = set()  # of every index ever put
+        self._indexes: dict[str, Index] = {}  # those that were read: no other costs a write or memory
+        self._building = asyncio.Lock()
         self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._moves: list[Moved] = []  # latest puts and deletes that an index lacks
         self.pages: dict[bytes, Page] = {}  # first pages that were read since the latest put or delete
@@ -60,18 +66,8 @@ class Collection(Table):
         shape = self._shapes.get(names)
         if shape is None:
             shape = self._shapes[names] = names
-            for name in names:
-                if name not in self._indexes:
-                    index = self._indexes[name] = Index(name)
-                    index.build(self.rows)
-                    index.seen = len(self._moves)
+            self._names.update(names)
         return (revision, body, shape, tuple(indexes.values()), place)
-
-    def fill(self, rows: dict[str, Row]) -> None:
-        """Load all rows into an empty collection."""
-        self.rows = rows
-        for index in self._indexes.values():
-            index.build(rows)
 
     def put(self, id_: str, row: Row) -> None:
         """Write a row; the indexes are updated later."""
@@ -89,14 +85,30 @@ class Collection(Table):
     def index(self, name: str) -> Index | None:
         """An index, up to date; None if no document was ever put with it."""
         index = self._indexes.get(name)
-        if index is not None and index.seen < len(self._moves):
+        if index is None and name in self._names:
+            index = self._indexes[name] = Index(name, len(self._moves))
+            index.build(self.rows)
+        elif index is not None and index.seen < len(self._moves):
             index.follow(self._moves)
         return index
 
+    def lacks(self, name: str) -> bool:
+        """Whether to ``prepare`` an index before it is read."""
+        return name not in self._indexes and name in self._names and len(self.rows) > FEW
+
+    async def prepare(self, name: str, run: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        """Build an index that is read for the first time, in a thread by ``run``."""
+        async with self._building:
+            if self.lacks(name):
+                index = Index(name, len(self._moves))
+                with suppress(OSError):  # there is no thread: the reader builds it
+                    await run(partial(index.build, dict(self.rows)))
+                    self._indexes[name] = index
+
     @property
     def is_behind(self) -> bool:
-        """Whether the indexes lack more moves than a reader should have to apply."""
-        return len(self._moves) >= BEHIND
+        """Whether the indexes lack more moves than a reader should have to apply; one that is being built needs all."""
+        return len(self._moves) >= BEHIND and not self._building.locked()
 
     def catch_up(self, turn: Turn) -> bool:
         """Update the indexes; whether that was done before the turn was over."""

@@ -231,7 +231,7 @@ def _read(data: bytes, end: int, state: State) -> Folded:
             continue
         elif line in {b"}", b"},"}:
             if collection is not None:
-                collection.fill(rows)
+                collection.rows = rows
         else:
             text = line[line.index(b":") + 1 :].removesuffix(b",")
             if collection is not None:

@@ -57,8 +57,8 @@ def slots(value: IndexValue, id_: str) -> Iterable[Slot]:
 class Index:
     """The rows in the order of one index. ``seen``: how many of the collection's latest moves it includes."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.seen = name, 0
+    def __init__(self, name: str, seen: int = 0) -> None:
+        self.name, self.seen = name, seen
         self.sorted_slots = SortedSlots()
         self._shape: tuple[str, ...] | None = None  # of the row before
         self._at: int | None = None

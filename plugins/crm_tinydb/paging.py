@@ -6,7 +6,7 @@ Both are generators that yield every so many rows so that the loop can run; most
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 
 from msgspec.structs import replace
@@ -20,18 +20,21 @@ from crm_tinydb.index import NULL, plain, ranked, value_of
 from crm_tinydb.sorted_slots import Slot, SortedSlots
 from crm_tinydb.state import State
 
+Prepare = Callable[[Iterable[tuple[str, str]]], Awaitable[None]]  # before indexes are read
 STEP = 64  # rows tested between two looks at the clock
 SHARE = 8  # matching rows up to this part of all are sorted: in a walk they may all come last
 
 
-async def read_page(state: State, query: PageQuery) -> Page:
+async def read_page(state: State, query: PageQuery, prepare: Prepare) -> Page:
     """A page; first pages are cached until a row changes, since the same few are read again and again."""
     collection, key = state.collection(query.collection), encode(query)
     if not collection.rows:
         return Page((), None, state.revision, 0 if query.total else None)
-    pages = collection.pages
-    if (known := pages.get(key)) is not None:
+    if (known := collection.pages.get(key)) is not None:
         return replace(known, revision=state.revision)
+    names = [query.sort, *(name for name, _ in query.filters), *(bound.index for bound in query.bounds)]
+    await prepare((query.collection, name) for name in names + [query.search] * bool(query.terms))
+    pages = collection.pages
     work = page(collection, query)
     while True:
         try:

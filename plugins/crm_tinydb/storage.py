@@ -134,14 +134,15 @@ class TinyDBBackend(StorageBackend):
         return Read(state.collection(collection).document(id), state.revision, state.epoch)
 
     async def find(self, tenant: str, collection: str, index: str, value: IndexValue) -> Read:
-        state = (await self._readable(tenant)).state
-        id_ = next((table := state.collection(collection)).ids_with(index, value), None)
-        return Read(None if id_ is None else table.document(id_), state.revision)
+        store = await self._readable(tenant)
+        await store.prepare([(collection, index)])
+        id_ = next((table := store.state.collection(collection)).ids_with(index, value), None)
+        return Read(None if id_ is None else table.document(id_), store.state.revision)
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
         store = await self._readable(tenant)
         with store.in_use():  # or its memory could be freed meanwhile
-            return await read_page(store.state, query)
+            return await read_page(store.state, query, store.prepare)
 
     async def count(self, tenant: str, collection: str) -> int:
         return len((await self._readable(tenant)).state.collection(collection).rows)

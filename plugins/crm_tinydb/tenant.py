@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from crm_core.errors import StorageUnavailable
 from crm_core.model.turns import Turn
 from crm_core.plugin.query import StoreState
-from crm_core.plugin.unit import Committed, Conflict, Put, Unit
+from crm_core.plugin.unit import Committed, Conflict, IndexFree, Put, Unit
 from crm_tinydb.change import encode
 from crm_tinydb.change_log import ChangeLogView
 from crm_tinydb.disk import NO_SPACE
@@ -130,6 +130,7 @@ class Tenant:
         contents = [content_of(put) for put in unit.puts[:STEP]]
         if len(unit.puts) > STEP:
             contents += await _contents_of(unit.puts[STEP:])
+        await self.prepare((each.collection, each.index) for each in unit.expect if isinstance(each, IndexFree))
         group = self.group_commit
         if group.failure is not None:
             await asyncio.shield(asyncio.create_task(group.recover()))
@@ -144,6 +145,13 @@ class Tenant:
             await group.batch_done()
             self._check_writable()
         return await self._enqueue(unit, contents)
+
+    async def prepare(self, indexes: Iterable[tuple[str, str]]) -> None:
+        """Before indexes, each given by collection and name, are read: to build one later would occupy the loop."""
+        for collection, name in indexes:
+            if (table := self.state.collection(collection)).lacks(name):
+                with self.in_use():  # or the memory could be freed meanwhile
+                    await table.prepare(name, self.run)
 
     async def _conflict(self, unit: Unit) -> Conflict | None:
         """The first conflict of a unit. A large one is tested in turns, again if the queue has changed meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -75,7 +76,7 @@ async def test_a_row_that_changes_after_its_test_is_not_shown(monkeypatch: pytes
     for at in range(2000):
         collection.put(f"{at:06}", row(collection, at, "company"))
     query = PageQuery(collection="notes", sort="name", filters=(("words", ("company",)),), limit=500)
-    reading = asyncio.create_task(read_page(state, query))
+    reading = asyncio.create_task(read_page(state, query, AsyncMock()))
     await asyncio.sleep(0)  # the first rows are tested
     collection.put("000000", row(collection, 0, "person"))
     found = await reading
