@@ -23,8 +23,8 @@ from crm_core.plugin.storage import StorageBackend, StorageContext
 from crm_core.records.reindexing import reindex_of
 from crm_core.server_log import origin
 from crm_core.services import Services
-from crm_core.settings import StorageSettings
 from crm_core.settings.installation import Installation
+from crm_core.settings.instance import StorageSettings
 from crm_core.sync.section_facts import digest_of
 from crm_core.workspace import Workspace
 

@@ -24,7 +24,7 @@ from crm_core.client.desired import failure
 from crm_core.errors import SetupError
 from crm_core.model.diff import pointer_to
 from crm_core.model.secret_members import SecretMember, secret_members
-from crm_core.settings import Secrets
+from crm_core.settings.secrets import Secrets
 
 _COLORS: Final = {"applied": "green", "previewed": "yellow", "refused": "red", "failed": "red", "unanswered": "red"}
 _MOST_PARALLEL: Final = 64

@@ -19,7 +19,7 @@ from crm_core.errors import SetupError
 from crm_core.model.diff import pointer_to
 from crm_core.model.names import is_name, is_section_name
 from crm_core.model.secret_members import SecretMember, value_at, with_value, without_secrets
-from crm_core.settings import Secrets
+from crm_core.settings.secrets import Secrets
 
 Sections = Mapping[str, Mapping[str, Any]]
 Members = Callable[[str], Collection[SecretMember]]

@@ -40,9 +40,9 @@ def warnings_of(config: Path) -> list[str]:
 def problems_of(config: Path) -> list[str]:
     """Every problem of every file, and of the plugins that instance.yaml loads."""
     from crm_core.plugin.registry import build_registry
-    from crm_core.settings import check as check_files
-    from crm_core.settings import load_instance
+    from crm_core.settings.check import check as check_files
     from crm_core.settings.installation import languages_of, load_plugins, option_types
+    from crm_core.settings.instance import load_instance
     from crm_core.settings.salvage import salvage
 
     path = config / "instance.yaml"

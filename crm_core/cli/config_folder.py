@@ -16,7 +16,9 @@ from crm_core.errors import SetupError
 from crm_core.model.keys import Key, KeyKind, Roster, TenantRoster
 from crm_core.model.signed_text import NATIVE
 from crm_core.plugin.registry import Registry, build_registry
-from crm_core.settings import InstanceSettings, Secrets, load_instance_outline, load_roster, load_roster_outline
+from crm_core.settings.instance import InstanceSettings, load_instance_outline
+from crm_core.settings.roster import load_roster, load_roster_outline
+from crm_core.settings.secrets import Secrets
 
 
 class ConfigFolder:

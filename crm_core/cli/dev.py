@@ -105,7 +105,7 @@ class Watch:
                     yield from (Path(path, name) for name in names if name.endswith(_ENDINGS))
 
     def _plugin_folders(self) -> tuple[Path, ...]:
-        from crm_core.settings import load_instance
+        from crm_core.settings.instance import load_instance
 
         try:
             return load_instance(self._config / "instance.yaml", environ=os.environ).plugins.folders

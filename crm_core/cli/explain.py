@@ -12,16 +12,11 @@ from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.payload_file import read_bytes
 from crm_core.cli.running import print_json, result_options
 from crm_core.errors import SetupError
-from crm_core.explain import (
-    CapturedRequest,
-    ExplainedCheck,
-    Explanation,
-    ReceiverRules,
-    UnreadableCapture,
-    explain,
-    read_capture,
-)
+from crm_core.explain.captured_request import CapturedRequest, UnreadableCapture
+from crm_core.explain.captures import read_capture
+from crm_core.explain.explanation import ExplainedCheck, Explanation, ReceiverRules
 from crm_core.explain.visible import LEGEND, visible
+from crm_core.explain.walk import explain
 from crm_core.model.times import from_input
 
 _SIGNS = {"passed": ("ok", "green"), "failed": ("FAILED", "red"), "unknown": ("?", "yellow")}

@@ -62,6 +62,6 @@ def render() -> None:
 def nginx(config: Path) -> None:
     """Print an nginx configuration that routes as the manager does, for the http context (such as conf.d)."""
     from crm_core.manager.nginx import rendered
-    from crm_core.settings import load_instances
+    from crm_core.settings.instances import load_instances
 
     click.echo(rendered(load_instances(config / _FILE)), nl=False)

@@ -16,8 +16,8 @@ from crm_core.errors import SetupError
 def command(*, config: Path, as_json: bool) -> None:
     """List every plugin with its state and what it adds; exit 1 if one is broken or cannot read what is stored."""
     from crm_core.plugin.registry import build_registry
-    from crm_core.settings import load_instance
     from crm_core.settings.installation import load_plugins
+    from crm_core.settings.instance import load_instance
 
     instance = config / "instance.yaml"
     host = load_plugins(load_instance(instance, environ=os.environ) if instance.exists() else None)

@@ -24,7 +24,7 @@ from crm_core.model.ed25519 import public_key_of
 from crm_core.model.keys import Key, KeyKind, TenantRoster
 from crm_core.model.signed_text import NATIVE
 from crm_core.plugin.signature import SignedRequest
-from crm_core.settings import Secrets
+from crm_core.settings.secrets import Secrets
 
 F = TypeVar("F", bound=Callable[..., Any])
 

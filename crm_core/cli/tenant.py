@@ -120,7 +120,7 @@ def _is_there(config: Path, name: str) -> bool:
 
 def _backup_file(config: Path, name: str) -> Path:
     """A new file in the folder `backups`. Raises SetupError."""
-    from crm_core.settings import load_instance_outline
+    from crm_core.settings.instance import load_instance_outline
 
     folder = load_instance_outline(config / "instance.yaml").tenants_dir.absolute().parent / "backups"
     return folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.backup"

@@ -23,7 +23,7 @@ import yaml
 from crm_core.client import Client, Outcome, Target, native_signer
 from crm_core.control.lock import FolderBusy, folder_lock
 from crm_core.demo.filling import TENANT, fill
-from crm_core.settings import Secrets
+from crm_core.settings.secrets import Secrets
 
 INSTANCE: Final = "eu1"
 EMAIL: Final = "admin@nordwind.example"

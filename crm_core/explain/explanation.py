@@ -10,7 +10,7 @@ from crm_core.errors import Finding
 from crm_core.explain.cause import Cause
 from crm_core.model.keys import Roster
 from crm_core.plugin.registry import Registry
-from crm_core.settings import SyncSettings
+from crm_core.settings.sync import SyncSettings
 from crm_core.sync.checks import Check
 
 Verdict = Literal["passed", "failed", "unknown"]

@@ -19,7 +19,7 @@ from crm_core.errors import (
     NotFound,
 )
 from crm_core.manager.limits import MAX_IN_FLIGHT, RETRY_SECONDS, Timeouts
-from crm_core.settings import InstancesSettings, UpstreamAddress
+from crm_core.settings.instances import InstancesSettings, UpstreamAddress
 
 _TEMPLATE: Final = Path(__file__).parent / "templates" / "nginx.conf"
 _ERRORS: Final[tuple[tuple[str, CrmError], ...]] = (

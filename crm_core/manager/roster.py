@@ -13,8 +13,8 @@ from crm_core.manager.routes import Routes
 from crm_core.manager.upstream import log
 from crm_core.model import times
 from crm_core.model.waiting import set_within
-from crm_core.settings import InstancesSettings, Watched, load_instances
-from crm_core.settings.reload import POLL_SECONDS
+from crm_core.settings.instances import InstancesSettings, load_instances
+from crm_core.settings.reload import POLL_SECONDS, Watched
 
 
 class InstanceRoster:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from crm_core.manager.limits import Timeouts
 from crm_core.manager.upstream import Upstream
-from crm_core.settings import InstancesSettings
+from crm_core.settings.instances import InstancesSettings
 
 
 class Instance:

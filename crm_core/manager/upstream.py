@@ -19,7 +19,7 @@ from crm_core.manager.limits import MAX_IN_FLIGHT, Timeouts
 from crm_core.model import times
 from crm_core.model.waiting import set_within
 from crm_core.server_log import ServerLog
-from crm_core.settings import UpstreamAddress as Address
+from crm_core.settings.instances import UpstreamAddress as Address
 
 log: Final = ServerLog("crm.manager")
 

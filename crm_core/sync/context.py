@@ -12,7 +12,7 @@ from crm_core.model.keys import TenantRoster
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.storage import StorageBackend
-from crm_core.settings import SyncSettings
+from crm_core.settings.sync import SyncSettings
 from crm_core.sync.apply import Plan, plan
 from crm_core.sync.outcome import SectionOutcome
 from crm_core.sync.revisions import Fingerprints

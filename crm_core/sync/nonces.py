@@ -8,7 +8,7 @@ from typing import Final
 
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.plugin.storage import StorageBackend
-from crm_core.settings import SyncSettings
+from crm_core.settings.sync import SyncSettings
 from crm_core.sync.push_request import Attempt
 from crm_core.sync.signature_checks import Original, replayed
 

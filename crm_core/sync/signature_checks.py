@@ -33,7 +33,7 @@ from crm_core.model.times import to_wire
 from crm_core.plugin.payload import PayloadType
 from crm_core.plugin.registry import Registry
 from crm_core.plugin.signature import Presented, SignatureScheme
-from crm_core.settings import SyncSettings
+from crm_core.settings.sync import SyncSettings
 from crm_core.sync.push_request import Attempt, PushRequest
 
 PAYLOAD_CLAIM: Final = "payload"

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Final
 
 from crm_core.errors import Finding
 from crm_core.plugin.payload import PayloadContext
-from crm_core.settings import built_in_catalog, built_in_roles
+from crm_core.settings.catalog import built_in_catalog
+from crm_core.settings.roles import built_in_roles
 from crm_core.testing.promises import Suite
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]*")

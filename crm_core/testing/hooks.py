@@ -29,7 +29,7 @@ from crm_core.plugin import door
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.payload import PayloadContext
 from crm_core.plugin.policy import ModuleRefusal, NamedModule, PolicyContext, refusals
-from crm_core.settings import built_in_catalog
+from crm_core.settings.catalog import built_in_catalog
 from crm_core.testing.facts import SectionSuite, check_form, payload_context
 from crm_core.testing.promises import Suite
 

@@ -24,7 +24,8 @@ from crm_core.model.ids import Ids
 from crm_core.model.modules import derive_modules
 from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.storage import StorageContext
-from crm_core.settings import built_in_catalog, built_in_roles
+from crm_core.settings.catalog import built_in_catalog
+from crm_core.settings.roles import built_in_roles
 from crm_core.workspace import Views, Workspace, keys_of
 from crm_tinydb.storage import TinyDBBackend
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from crm_core.cli.main import crm
-from crm_core.settings import load_instances
+from crm_core.settings.instances import load_instances
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "docs" / "deploy"

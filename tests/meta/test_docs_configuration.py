@@ -9,9 +9,10 @@ import pytest
 
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
-from crm_core.settings import SyncSettings, check
+from crm_core.settings.check import check
 from crm_core.settings.examples import FOLDER
 from crm_core.settings.installation import option_types
+from crm_core.settings.sync import SyncSettings
 from doc_pages import ROOT, blocks, page, section
 
 PAGE = page("docs/configuration.md")

@@ -12,7 +12,7 @@ from crm_core.manager.limits import MAX_IN_FLIGHT, Timeouts
 from crm_core.manager.upstream import Upstream
 from crm_core.server.head import HEAD_LIMIT, HEADERS_LIMIT
 from crm_core.server.limits import Deadlines
-from crm_core.settings import UpstreamAddress as Address
+from crm_core.settings.instances import UpstreamAddress as Address
 from doc_pages import page, run_page, section
 from free_ports import free_port
 

@@ -12,7 +12,7 @@ import crm_core.errors
 from crm_core.errors import CrmError
 from crm_core.plugin import specs
 
-PACKAGES = ["crm_core.client", "crm_core.errors", "crm_core.settings", "crm_core.workspace", "crm_core.plugin"]
+PACKAGES = ["crm_core.client", "crm_core.errors", "crm_core.workspace", "crm_core.plugin"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -27,7 +27,8 @@ from crm_core.model.change_log import MODULES_CHANGED, SYNC_APPLIED
 from crm_core.model.ids import Ids
 from crm_core.plugin.payload_calls import PayloadCalls
 from crm_core.plugin.storage import StorageBackend, StorageContext, Unit
-from crm_core.settings import load_catalog, load_roles
+from crm_core.settings.catalog import load_catalog
+from crm_core.settings.roles import load_roles
 from crm_core.workspace import Section, Views
 from crm_features.payload import FeaturesType
 from crm_tinydb.storage import TinyDBBackend

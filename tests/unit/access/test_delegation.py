@@ -17,7 +17,8 @@ from crm_core.access.signin import INVITATION, RESET
 from crm_core.errors import InvalidRecord, PermissionDenied, RevisionMismatch, Unauthenticated
 from crm_core.model.caller import Caller
 from crm_core.model.catalog import Roles
-from crm_core.settings import load_catalog, load_roles
+from crm_core.settings.catalog import load_catalog
+from crm_core.settings.roles import load_roles
 
 FILE = """\
 roles:

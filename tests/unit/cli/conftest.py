@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from crm_core.cli.main import main
-from crm_core.settings import example
+from crm_core.settings.examples import example
 
 KEY = bytes(range(1, 33)).hex()
 

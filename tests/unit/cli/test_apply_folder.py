@@ -10,7 +10,7 @@ import pytest
 
 from crm_core.cli.apply_folder import DesiredFolder, read_folder
 from crm_core.model.secret_members import SecretMember
-from crm_core.settings import Secrets
+from crm_core.settings.secrets import Secrets
 
 MEMBERS = {"smtp": (SecretMember(("password",)),), "telephony": (SecretMember(("line", "pin")),)}
 Read = Callable[..., DesiredFolder]

@@ -10,8 +10,9 @@ import pytest
 
 from crm_core.model.ed25519 import public_key_of
 from crm_core.model.keys import Key
-from crm_core.settings import Secrets, load_roster
 from crm_core.settings.key_pairs import written_public_key
+from crm_core.settings.roster import load_roster
+from crm_core.settings.secrets import Secrets
 
 Crm = Callable[..., Any]
 SECRET = "hex:" + bytes(range(1, 33)).hex()

@@ -14,7 +14,8 @@ from crm_core.cli.roster_edit import add_tenants, edit_roster, remove_tenant, re
 from crm_core.cli.roster_text import with_key, with_member, with_tenants
 from crm_core.errors import SetupError
 from crm_core.model.keys import Roster
-from crm_core.settings import example, load_roster
+from crm_core.settings.examples import example
+from crm_core.settings.roster import load_roster
 
 SECRETS = {version: f"hex:{version:064x}" for version in range(1, 30)}
 FULL = f"""\

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_core.explain import CapturedRequest, UnreadableCapture, read_capture
+from crm_core.explain.captured_request import CapturedRequest, UnreadableCapture
+from crm_core.explain.captures import read_capture
 from crm_core.explain.visible import visible
 
 PATH = "/i/eu1/t/northwind/api/v1/sync/branding"

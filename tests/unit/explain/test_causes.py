@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from crm_core.explain import Explanation, ReceiverRules, explain, read_capture
+from crm_core.explain.captures import read_capture
+from crm_core.explain.explanation import Explanation, ReceiverRules
+from crm_core.explain.walk import explain
 from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import Registry, build_registry
-from crm_core.settings import SyncSettings
+from crm_core.settings.sync import SyncSettings
 from crm_core.sync.checks import Check
 
 CAPTURES = Path(__file__).parent / "captures"

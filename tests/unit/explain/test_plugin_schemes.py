@@ -9,13 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from crm_core.explain import Explanation, ReceiverRules, explain, read_capture
+from crm_core.explain.captures import read_capture
+from crm_core.explain.explanation import Explanation, ReceiverRules
+from crm_core.explain.walk import explain
 from crm_core.model.keys import Key, Roster, TenantRoster
 from crm_core.plugin import hookimpl
 from crm_core.plugin.host import PluginHost
 from crm_core.plugin.registry import build_registry
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
-from crm_core.settings import SyncSettings
+from crm_core.settings.sync import SyncSettings
 
 AT = datetime.fromtimestamp(1790000000, UTC)
 SECRET = bytes(range(1, 33))

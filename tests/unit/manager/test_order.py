@@ -9,7 +9,7 @@ import pytest
 from crm_core.manager.limits import Timeouts
 from crm_core.manager.routes import Instance
 from crm_core.manager.upstream import Upstream
-from crm_core.settings import UpstreamAddress as Address
+from crm_core.settings.instances import UpstreamAddress as Address
 
 
 @pytest.fixture

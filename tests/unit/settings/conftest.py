@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crm_core.errors import SetupError
-from crm_core.settings import load_roster
+from crm_core.settings.roster import load_roster
 
 SECTIONS = ("alpha", "beta")
 SCHEMES = ("crm-sync-v1", "standard-webhooks")

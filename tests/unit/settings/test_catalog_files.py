@@ -8,7 +8,8 @@ import pytest
 
 from crm_core.errors import SetupError
 from crm_core.model.catalog import RECORD_ACTIONS
-from crm_core.settings import load_catalog, load_roles
+from crm_core.settings.catalog import load_catalog
+from crm_core.settings.roles import load_roles
 
 
 @pytest.fixture

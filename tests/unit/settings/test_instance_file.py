@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from crm_core.settings import InstanceSettings, Listen, load_instance, load_instances, read_options
+from crm_core.settings.instance import InstanceSettings, Listen, load_instance
+from crm_core.settings.instances import load_instances
+from crm_core.settings.options import read_options
 
 ENVIRON = {"SECRET": "s" * 32, "DB": "postgresql://u:hush@db/crm"}
 LEAST = "instance: eu1\nsecret_key: env:SECRET\n"

@@ -11,10 +11,12 @@ import msgspec
 import pytest
 
 from crm_core.errors import SetupError
-from crm_core.settings import Watched, check, example, load_instance
+from crm_core.settings.check import check
 from crm_core.settings.configuration import Configuration
-from crm_core.settings.examples import FOLDER, OF_INSTANCE
+from crm_core.settings.examples import FOLDER, OF_INSTANCE, example
 from crm_core.settings.installation import Installation
+from crm_core.settings.instance import load_instance
+from crm_core.settings.reload import Watched
 from reach import out_of_reach
 
 ENVIRON = {"CRM_SECRET_KEY": "s" * 32, "K": "k" * 32}

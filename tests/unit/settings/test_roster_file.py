@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_core.model.keys import Key, TenantRoster
-from crm_core.settings import check, load_roster
+from crm_core.settings.check import check
+from crm_core.settings.roster import load_roster
 
 KEY = "k" * 32
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from crm_core.settings import Secrets
+from crm_core.settings.secrets import Secrets
 
 PAIR = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 RAW = PAIR.public_key().public_bytes_raw()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from crm_core.settings import Secrets, load_roster_outline
 from crm_core.settings.document import Items, Node, Scalar
 from crm_core.settings.key_pairs import (
     private_key,
@@ -20,7 +19,8 @@ from crm_core.settings.key_pairs import (
     written_public_key,
 )
 from crm_core.settings.places import Place, Wrong
-from crm_core.settings.secrets import References
+from crm_core.settings.roster import load_roster_outline
+from crm_core.settings.secrets import References, Secrets
 
 KEY = "k" * 32
 RAW = b"\xfb\xff" * 16  # with both characters in which the two alphabets of base64 differ

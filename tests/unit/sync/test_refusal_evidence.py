@@ -10,7 +10,7 @@ import pytest
 from crm_core.errors import TimestampOutOfWindow
 from crm_core.model.keys import Key
 from crm_core.plugin.signature import Presented
-from crm_core.settings import SyncSettings
+from crm_core.settings.sync import SyncSettings
 from crm_core.sync.signature_checks import (
     FIRST_MILLISECONDS,
     Original,

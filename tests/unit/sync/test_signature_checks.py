@@ -16,7 +16,7 @@ from crm_core.errors import (
 )
 from crm_core.model.keys import Key, TenantRoster
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest
-from crm_core.settings import SyncSettings
+from crm_core.settings.sync import SyncSettings
 from crm_core.sync import signature_checks
 from crm_core.sync.signature_checks import active_keys
 from crm_sync_v1.scheme import NativeScheme

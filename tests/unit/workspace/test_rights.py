@@ -17,7 +17,8 @@ from crm_core.model.catalog import Catalog, Roles
 from crm_core.model.entitlements import Entitlements, ModuleChoice, PlanGrant, RoleOverlay, Subscription
 from crm_core.model.modules import derive_modules
 from crm_core.model.permissions import SUPER_ADMIN
-from crm_core.settings import built_in_catalog, built_in_roles
+from crm_core.settings.catalog import built_in_catalog
+from crm_core.settings.roles import built_in_roles
 from crm_core.workspace import Workspace, keys_of, may, require, require_scope, rights
 
 CATALOG = built_in_catalog()
