@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
+
+from msgspec.structs import astuple
 
 from crm_core.errors import Finding
 from crm_core.model.fields import step
+from crm_core.model.stored_values import as_stored
 from crm_core.plugin.member import Member
 
 Known = Mapping[str, "Known | None"]  # member names; below the name of an object or of rows, their own
@@ -15,6 +19,13 @@ Known = Mapping[str, "Known | None"]  # member names; below the name of an objec
 def known_members(members: Iterable[Member]) -> Known:
     """The names of the members, those of objects and rows below their own."""
     return {member.name: known_members(member.members) if member.members else None for member in members}
+
+
+def objects_or_null(members: Iterable[Member]) -> tuple[str, ...]:
+    """The names of the objects that say nothing without members, and are null then."""
+    objects = (each for each in members if each.kind == "object" and NoneType in get_args(each.type))
+    empty = ((each.name, as_stored({}, each.type)) for each in objects)
+    return tuple(name for name, value in empty if value and all(inner is None for inner in astuple(value)))
 
 
 def unknown_members(patch: Mapping[str, Any], known: Known, pointer: str = "") -> Iterator[Finding]:

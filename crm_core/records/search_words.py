@@ -27,6 +27,12 @@ _ASIDE: Final = re.compile(r"\(0+")  # the trunk prefix, as in +49 (0) 711 and +
 _FEWEST_DIGITS: Final = 4  # that find a phone number inside
 
 
+def texts_of(value: object) -> list[str]:
+    """The texts of a searched member."""
+    values = value if isinstance(value, list) else [value]
+    return [each for each in values if isinstance(each, str)]
+
+
 def search_values(texts: Iterable[str | None], phones: Iterable[str | None] = ()) -> tuple[str, ...]:
     """The distinct values that a record with these texts is found by; ``phones`` are among the texts."""
     found: list[str] = []

@@ -29,9 +29,9 @@ from crm_core.plugin.door import Door
 from crm_core.plugin.query import Comparison
 from crm_core.plugin.record_type import ALWAYS_SORTABLE, OWNED, OWNED_LAST, RecordType
 from crm_core.plugin.unit import DocumentExists, IndexValue, Put
-from crm_core.records.known_members import Known, known_members, present_members, unknown_members
+from crm_core.records.known_members import Known, known_members, objects_or_null, present_members, unknown_members
 from crm_core.records.own_rules import OwnRules, missing_name
-from crm_core.records.search_words import search_values
+from crm_core.records.search_words import search_values, texts_of
 
 SEARCH = "found_by"
 ORDER = ":order"
@@ -115,6 +115,7 @@ class Shape:
         self._names = tuple(member.name for member in self._members)
         self._by_name = {member.name: member for member in self._members}
         self.known: Known = {EXTERNAL_ID: None, **known_members(self._members)}
+        self._objects = objects_or_null(self._members)
         self.unique = (EXTERNAL_ID, *record_type.UNIQUE)
         indexed = {*record_type.SORTABLE, *record_type.FILTERABLE, *record_type.UNIQUE}
         self._indexed = tuple(member for member in self._members if member.name in indexed)
@@ -141,6 +142,9 @@ class Shape:
         findings = [*self._read_only_members(patch), *unknown_members(writable, self.known)]
         present = present_members(current, self.known)
         merged: dict[str, Any] = merge_patch(present, writable)
+        for name in self._objects:
+            if merged.get(name) == {}:
+                del merged[name]
         references = tuple(
             (step(each.member), each.record_type, value)
             for each in self.record_type.REFERENCES
@@ -231,8 +235,10 @@ class Shape:
             if name in self._ordered:
                 indexes[name + ORDER] = member.ordered(value)
         if self._searched:
-            texts = [text for name in self._searched for text in _texts(values.get(name))]
-            indexes[SEARCH] = search_values(texts, [text for name in self._phones for text in _texts(values.get(name))])
+            texts = [text for name in self._searched for text in texts_of(values.get(name))]
+            indexes[SEARCH] = search_values(
+                texts, [text for name in self._phones for text in texts_of(values.get(name))]
+            )
         return indexes
 
     def order_index(self, name: str) -> str:
@@ -291,10 +297,3 @@ class Shape:
             for name in patch
             if name in self._read_only
         ]
-
-
-def _texts(value: Any) -> list[str]:
-    """The texts of a searched member."""
-    if isinstance(value, list):
-        return [each for each in value if isinstance(each, str)]
-    return [value] if isinstance(value, str) else []

@@ -117,6 +117,16 @@ async def test_an_update_is_a_merge_patch(world: World) -> None:
     assert (await update(world, made["id"], {"status": None}))["status"] == "lead"
 
 
+async def test_an_object_without_content_is_null(world: World) -> None:
+    """However its members were unset: else a null for it would be answered with an object, again and again."""
+    for nothing in (None, {}, {"city": None}, {"city": "", "region": " "}):
+        assert (await world.create(address=nothing))["address"] is None
+    for nothing in (None, {"city": None}, {"city": ""}):
+        made = await world.create(address={"city": "X"})
+        changed = await update(world, made["id"], {"address": nothing})
+        assert (changed["address"], changed["revision"]) == (None, 2)
+
+
 async def test_a_required_member_cannot_be_unset(world: World) -> None:
     """A patch that takes the name away is refused."""
     made = await world.create()
