@@ -166,37 +166,26 @@ def _instance(node: Node, folder: Path, secrets: Secrets | References) -> Instan
     members = Members(node)
     code = members.required("instance", name, "eu1")
     keys = members.required("secret_key", one_or_many(secrets.plain_or_key), "env:CRM_SECRET_KEY")
-    tenants_dir = members.get(
-        "tenants_dir", lambda value: absolute(value, folder, text(value)), absolute(node, folder, "../tenants")
-    )
-    listen = members.get("listen", lambda value: read_listen(value, folder), Listen())
-    public_url = members.get("public_url", public_origin, None)
-    storage = members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend()))
-    sync = members.get("sync", read_sync, SyncSettings())
-    records = members.get("records", read_records, RecordSettings())
-    proxies = members.get("trusted_proxies", networks, ())
-    operators = members.get("operators", networks, LOOPBACK)
-    origins = members.get("allowed_origins", list_of(public_origin, unique="origin"), ())
-    plugins = members.get("plugins", lambda value: read_plugins(value, folder), PluginSettings())
-    members.done(others=True)
-    assert code is not None
-    assert keys is not None
-    return InstanceSettings(
-        instance=code,
-        tenants_dir=tenants_dir,
-        secret_keys=keys,
-        listen=listen,
-        public_url=public_url,
-        storage=storage,
-        sync=sync,
-        records=records,
-        trusted_proxies=proxies,
-        operators=operators,
-        allowed_origins=origins,
-        plugins=plugins,
+    settings = InstanceSettings(
+        instance=code or "",
+        secret_keys=keys or (),
+        tenants_dir=members.get(
+            "tenants_dir", lambda value: absolute(value, folder, text(value)), absolute(node, folder, "../tenants")
+        ),
+        listen=members.get("listen", lambda value: read_listen(value, folder), Listen()),
+        public_url=members.get("public_url", public_origin, None),
+        storage=members.get("storage", lambda value: _storage(value, secrets), StorageSettings(_default_backend())),
+        sync=members.get("sync", read_sync, SyncSettings()),
+        records=members.get("records", read_records, RecordSettings()),
+        trusted_proxies=members.get("trusted_proxies", networks, ()),
+        operators=members.get("operators", networks, LOOPBACK),
+        allowed_origins=members.get("allowed_origins", list_of(public_origin, unique="origin"), ()),
+        plugins=members.get("plugins", lambda value: read_plugins(value, folder), PluginSettings()),
         translations=folder / "translations",
-        options_nodes={member.name: member for member in members.rest()},
+        options_nodes={member.name: member for member in members.rest()},  # last: the other members have been read
     )
+    members.done(others=True)
+    return settings
 
 
 def one_or_many(read: Callable[[Node], T]) -> Callable[[Node], tuple[T, ...]]:
