@@ -45,7 +45,6 @@ async def serve(
     drain_seconds: float = 20.0,
     exit_seconds: float | None = None,
     deadlines: Deadlines | None = None,
-    max_connections: int | None = None,
     on_stop: Callable[[], None] | None = None,
     on_hangup: Callable[[], None] | None = None,
     new_request_id: Callable[[], str] = _random_id,
@@ -61,7 +60,6 @@ async def serve(
     ``exit_seconds`` the process ends that long after the signal, even if something has not returned. ``lifespan`` is
     entered before the server listens and left after the last response. Needs the main thread.
     ``instance``: the code of the one instance that is served, which problems refer to.
-    ``max_connections`` is half the number of files that the process may open, unless given.
 
     Raises: SetupError if the address cannot be used, and the errors of ``lifespan``.
     """
@@ -69,7 +67,7 @@ async def serve(
     listener = bound(listen) if isinstance(listen, str) else listen
     with _signals(stop, on_hangup), closing(listener):
         async with lifespan or nullcontext():
-            limit = ConnectionLimit(max_connections or connections_for(raise_open_files()))
+            limit = ConnectionLimit(connections_for(raise_open_files()))
             deadlines = deadlines or Deadlines()
             connection = partial(
                 ServerConnection,
