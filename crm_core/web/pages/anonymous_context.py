@@ -7,13 +7,14 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from crm_core.errors import CsrfFailed
 from crm_core.language import gettext
 from crm_core.web.callers import is_same_origin
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.site import Site
 from crm_core.web.pages.tenant_context import TenantContext, set_language_for
 
@@ -38,11 +39,11 @@ class AnonymousContext(TenantContext):
         brand = self.branding
         return AnonymousFrame(root=self.root, brand=brand.brand, theme=brand.theme, scheme=scheme_of(brand))
 
-    def page(self, template: str, view: Any, status: int = 200) -> Response:
+    def page(self, view: PageView, status: int = 200) -> Response:
         """A page in the tenant's brand."""
         csrf = self.services.signed.make(_PURPOSE, self.tenant, self.nonce, lifetime=_LIFETIME)
         renderer = self.site.renderer
-        response = renderer.response(renderer.text(template, frame=self.frame, view=view), csrf, status)
+        response = renderer.response(renderer.text(view.template, frame=self.frame, view=view.values), csrf, status)
         self.set_cookie(response, COOKIE, self.nonce)
         return response
 

@@ -106,4 +106,4 @@ def csv_file(content: bytes, name: str) -> Response:
 
 
 Result = Response | Answer
-"""The result of the view of a page."""
+"""The result of the handler of a page."""

@@ -7,6 +7,7 @@ from crm_core.web.accept import prefers_coding
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.guard import GuardedRoute
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.site import Site
@@ -52,4 +53,4 @@ async def picture(context: AnonymousContext, name: str) -> Response:
 
 async def frame(context: PageContext) -> Response:
     """An empty page: open pages fetch brand, menu and notices here after a push has changed them."""
-    return await page(context, "frame.html", request.args.get("current", "")[:64], None)
+    return await page(context, request.args.get("current", "")[:64], PageView("frame.html"))

@@ -31,7 +31,7 @@ SIGNED_IN: Final = "any"
 
 _NOT_THE_API: Final = f"This is the address of a page for browsers. The addresses of the API begin with {BASE}/."
 
-View = Callable[..., Awaitable[Result]]
+Handler = Callable[..., Awaitable[Result]]
 """Called with a PageContext (open pages: an AnonymousContext) and the parameters of the path by name."""
 
 
@@ -44,7 +44,7 @@ class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     method: Literal["GET", "POST"]
     path: str
-    view: View
+    handler: Handler
     key: str
     writes: bool = False
     keeps: bool = False
@@ -52,11 +52,11 @@ class PageRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GuardedRoute(msgspec.Struct, frozen=True):
-    """A page behind its guard; ``view`` is called with the parameters of the path by name."""
+    """A page behind its guard; ``handler`` is called with the parameters of the path by name."""
 
     method: str
     path: str
-    view: View
+    handler: Handler
 
 
 def guarded(site: Site, routes: Iterable[PageRoute]) -> list[GuardedRoute]:
@@ -80,8 +80,8 @@ async def _to_dashboard(**_path: str) -> Response:
     return Response(b"", 308, headers={"Location": location, "Cache-Control": "no-store"})
 
 
-def _guarded(site: Site, one: PageRoute) -> View:
-    async def view(instance: str, tenant: str, **path: Any) -> Result:
+def _guarded(site: Site, one: PageRoute) -> Handler:
+    async def answer(instance: str, tenant: str, **path: Any) -> Result:
         await require_tenant(site.services, instance, tenant)
         if one.key == OPEN:
             return await _anonymous(site, tenant, one, path)
@@ -99,11 +99,11 @@ def _guarded(site: Site, one: PageRoute) -> View:
                     await require_unchanged(site.services, current_request(), tenant, context.caller)
                 except Unauthenticated as error:
                     return await _signed_out(site, tenant, one, error)
-            return await one.view(context, **path)
+            return await one.handler(context, **path)
         except CrmError as error:
             return await refusal(context, error, await unsaved_input(context.services, one.most) if one.keeps else None)
 
-    return view
+    return answer
 
 
 async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, Any]) -> Result:
@@ -112,7 +112,7 @@ async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, An
         if one.method == "POST":
             _require_small(MOST_FORM)
             context.require_csrf_token((await request.form).get("csrf", ""))
-        return await one.view(context, **path)
+        return await one.handler(context, **path)
     except CrmError as error:
         return anonymous_refusal(context, error)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from crm_core.errors import CrmError, UnknownTenant
 from crm_core.language import gettext, set_language
 from crm_core.model.presentation import Appearance
-from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.assets import PLAIN_THEME
 from crm_core.web.pages.layout.frame import AnonymousFrame
-from crm_core.web.pages.outage import OutageView, outage_page
+from crm_core.web.pages.outage import outage_page
 from crm_core.web.pages.site import Site
 
 
@@ -20,7 +20,6 @@ def no_workspace(site: Site, error: CrmError) -> Response:
     if isinstance(error, UnknownTenant):
         title = gettext("There is no workspace at this address.")
         text = gettext("Its name may be misspelled, or the workspace was removed.") + " " + text
-    view = OutageView(title.rstrip("."), text, error.code, current_request().request_id, "")
     brand = Appearance(title="CRM")
     frame = AnonymousFrame(root="", brand=brand, theme=site.renderer.asset(PLAIN_THEME), scheme="")
-    return outage_page(site, frame, view, error.status)
+    return outage_page(site, frame, error, title=title.rstrip("."), text=text, away=None)

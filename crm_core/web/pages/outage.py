@@ -5,29 +5,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import msgspec
-
-from crm_core.errors import StorageUnavailable
+from crm_core.errors import CrmError, StorageUnavailable
 from crm_core.language import gettext
 from crm_core.web.pages import files
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.layout.frame import AnonymousFrame
+from crm_core.web.pages.layout.parts import PageLink
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.site import Site
 from crm_core.web.pages.tenant_context import set_language_for
 from crm_core.web.pages.unavailable import unavailable
 
 _FILES: Final = re.compile(r"/i/[^/]+/t/([^/]+)/(settings/theme|picture)/([^/]+)")
-
-
-class OutageView(msgspec.Struct, frozen=True):
-    """What cannot be done now. ``again``: the address to try again; empty for a form, which the browser still has."""
-
-    title: str
-    text: str
-    code: str
-    request_id: str
-    again: str
 
 
 async def remembered_file(site: Site, path: str) -> Response | None:
@@ -46,15 +36,29 @@ async def outage(site: Site, tenant: str, error: StorageUnavailable) -> Response
     found = unavailable()
     query = "?" + sent.query_string.decode("latin-1") if sent.query_string else ""
     again = sent.raw_path.decode("latin-1") + query if found.page is None else found.page and context.root + found.page
-    view = OutageView(gettext(found.title), gettext(found.text), error.code, sent.request_id, again)
-    response = outage_page(site, context.frame, view, error.status)
+    away = PageLink(again, gettext("Try again")) if again else None
+    response = outage_page(site, context.frame, error, title=gettext(found.title), text=gettext(found.text), away=away)
     response.headers["Retry-After"] = str(error.retry_after or 1)
     return response
 
 
-def outage_page(site: Site, frame: AnonymousFrame, view: OutageView, status: int) -> Response:
+def outage_page(
+    site: Site, frame: AnonymousFrame, error: CrmError, *, title: str, text: str, away: PageLink | None
+) -> Response:
     """The page of an outage, without a form."""
-    return site.renderer.response(site.renderer.text("outage.html", frame=frame, view=view), "", status)
+    view = PageView(
+        "anonymous_refusal.html",
+        title=title,
+        text=text,
+        away=away,
+        code=error.code,
+        request_id=current_request().request_id,
+        unsaved=None,
+        next_step="",
+        again=False,
+    )
+    html = site.renderer.text(view.template, frame=frame, view=view.values)
+    return site.renderer.response(html, "", error.status)
 
 
 async def _remembered(site: Site, tenant: str) -> AnonymousContext:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.layout.frame import Confirmation, PageFrame, PageParts, Undo
-from crm_core.web.pages.layout.rendering import see_other
+from crm_core.web.pages.layout.rendering import PageView, see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.page_frame import frame_of
 
@@ -19,11 +19,11 @@ _NO_UNDO: Final = ("", "", "", 0, "")
 _PARTS: Final = 8  # an earlier version's have fewer
 
 
-async def page(context: PageContext, template: str, current: str, view: Any, status: int = 200) -> Response:
+async def page(context: PageContext, current: str, view: PageView, status: int = 200) -> Response:
     """A page of the workspace; ``current`` names the menu item it belongs to."""
     confirmation = _confirmation(context)
     frame = PageFrame(context.root, confirmation)
-    parts = PageParts(*context.site.renderer.cut(template, frame=frame, view=view))
+    parts = PageParts(*context.site.renderer.cut(view.template, frame=frame, view=view.values))
     return await _framed(context, current, parts, confirmation, status)
 
 

@@ -60,7 +60,7 @@ class PageDispatcher:
             if page is None:
                 raise _explained(error) from None
             return page.answer
-        found = await route.view(**parameters)
+        found = await route.handler(**parameters)
         return found if isinstance(found, Answer) else found.answer
 
     async def _unavailable(self, request: Request, error: StorageUnavailable) -> Answer:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-from msgspec.structs import replace
-
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError, StorageUnavailable
 from crm_core.language import gettext, gettext_noop
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, current_request
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.parts import PageLink
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -21,24 +19,6 @@ from crm_core.web.pages.tenant_context import TenantContext
 from crm_core.web.pages.unavailable import unavailable
 from crm_core.web.pages.unsaved import UnsavedInput
 from crm_core.workspace import Workspace
-
-
-class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
-    """A refusal for its page. ``unsaved``: the input that it refused; ``next_step``: what to do before it is saved.
-
-    ``away``: where to go from here, else to the dashboard. ``again``: whether the input can be saved later.
-    """
-
-    title: str
-    text: str
-    icon: str
-    code: str
-    request_id: str
-    unsaved: UnsavedInput | None = None
-    next_step: str = ""
-    away: PageLink | None = None
-    again: bool = True
-
 
 _TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "module_unavailable": (gettext_noop("This module is not part of your workspace"), "lock"),
@@ -77,39 +57,58 @@ _REASONS: Final[Mapping[str, str]] = {
 
 async def refusal(context: PageContext, error: CrmError, unsaved: UnsavedInput | None = None) -> Response:
     """The page of a refusal, with its own status and the input that it refused."""
-    view, module = _described(context, error, unsaved), ""
+    (title, icon), text, module = _headed(error), _text(context, error), ""
+    away = PageLink(f"{context.root}/", gettext("Go to the dashboard"))
     if error.detail == _NO_RECORD:
         text = gettext("This record does not exist, or it has been erased.")
-        view = replace(view, text=text, again=False)
     if error.detail == _NO_RECORD or error.code in _OF_LISTS:
         name = current_request().path.removeprefix(f"{context.root}/").partition("/")[0]
         if record_type := context.services.registry.record_types.get(name):
             module = name
             back = gettext("Back to {title}", title=context.title_of(record_type))
-            view = replace(view, away=PageLink(f"{context.root}/{name}", back))
+            away = PageLink(f"{context.root}/{name}", back)
     elif error.code == "revision_mismatch":
-        view = replace(view, away=PageLink(current_request().path.rpartition("/")[0], gettext("Look at it again")))
-    return await page(context, "refusal.html", module, view, error.status)
+        away = PageLink(current_request().path.rpartition("/")[0], gettext("Look at it again"))
+    view = PageView(
+        "refusal.html",
+        title=title,
+        text=text,
+        icon=icon,
+        away=away,
+        code=error.code,
+        request_id=current_request().request_id,
+        unsaved=unsaved,
+        next_step=_next_step(error),
+        again=error.detail != _NO_RECORD,
+    )
+    return await page(context, module, view, error.status)
 
 
 def anonymous_refusal(context: AnonymousContext, error: CrmError, unsaved: UnsavedInput | None = None) -> Response:
     """The page of a refusal without a signed-in user."""
-    return context.page("anonymous_refusal.html", _described(context, error, unsaved), error.status)
-
-
-def _described(context: TenantContext, error: CrmError, unsaved: UnsavedInput | None) -> RefusalView:
-    title, icon = _TITLES.get(error.code, (error.title, "alert" if isinstance(error, ServerError) else "info"))
-    if isinstance(error, StorageUnavailable):
-        title = unavailable().title
-    return RefusalView(
-        title=gettext(title),
+    view = PageView(
+        "anonymous_refusal.html",
+        title=_headed(error)[0],
         text=_text(context, error),
-        icon=icon,
+        away=None if unsaved else PageLink(f"{context.root}/login", gettext("Sign in")),
         code=error.code,
         request_id=current_request().request_id,
         unsaved=unsaved,
-        next_step=gettext(_NEXT_STEPS.get(error.code, _ONCE_CHANGED)),
+        next_step=_next_step(error),
+        again=True,
     )
+    return context.page(view, error.status)
+
+
+def _headed(error: CrmError) -> tuple[str, str]:
+    """Title and icon of a refusal."""
+    title, icon = _TITLES.get(error.code, (error.title, "alert" if isinstance(error, ServerError) else "info"))
+    return gettext(unavailable().title if isinstance(error, StorageUnavailable) else title), icon
+
+
+def _next_step(error: CrmError) -> str:
+    """What to do before the input is saved again."""
+    return gettext(_NEXT_STEPS.get(error.code, _ONCE_CHANGED))
 
 
 def _text(context: TenantContext, error: CrmError) -> str:

@@ -8,7 +8,7 @@ from crm_core.records.erasing import ERASE
 from crm_core.web.pages import files
 from crm_core.web.pages.browser import MOST_FORM
 from crm_core.web.pages.figures import reports
-from crm_core.web.pages.guard import OPEN, SIGNED_IN, PageRoute, View
+from crm_core.web.pages.guard import OPEN, SIGNED_IN, Handler, PageRoute
 from crm_core.web.pages.home import dashboard
 from crm_core.web.pages.mail import settings as mail_settings
 from crm_core.web.pages.records import (
@@ -36,12 +36,12 @@ _MOST_IMPORT: Final = 4 * MOST_BYTES  # the file, and the rows that were refused
 _WRITES: Final = (_CREATE, _UPDATE, _DELETE)
 
 
-def _get(path: str, view: View, key: str) -> PageRoute:
-    return PageRoute(method="GET", path=path, view=view, key=key, writes=key in _WRITES)
+def _get(path: str, handler: Handler, key: str) -> PageRoute:
+    return PageRoute(method="GET", path=path, handler=handler, key=key, writes=key in _WRITES)
 
 
-def _post(path: str, view: View, key: str, *, keeps: bool = False, most: int = MOST_FORM) -> PageRoute:
-    return PageRoute(method="POST", path=path, view=view, key=key, writes=key in _WRITES, keeps=keeps, most=most)
+def _post(path: str, handler: Handler, key: str, *, keeps: bool = False, most: int = MOST_FORM) -> PageRoute:
+    return PageRoute(method="POST", path=path, handler=handler, key=key, writes=key in _WRITES, keeps=keeps, most=most)
 
 
 ROUTES: Final = (

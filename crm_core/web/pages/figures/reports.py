@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Final
 
-import msgspec
-
 from crm_core.errors import NotFound
 from crm_core.language import gettext, gettext_noop, ngettext
 from crm_core.model.currencies import CURRENCIES
@@ -19,9 +17,10 @@ from crm_core.web.pages.figures.new_records import new_records_report
 from crm_core.web.pages.figures.people_reports import activity_report, overdue_report
 from crm_core.web.pages.figures.report import Report, ReportFilter
 from crm_core.web.pages.figures.sales import month_after, month_of
-from crm_core.web.pages.figures.sales_reports import Figure, SalesReports, sales_reports
+from crm_core.web.pages.figures.sales_reports import SalesReports, sales_reports
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.parts import PageLink, PeriodLink, with_query
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.picking import matches_of
@@ -37,30 +36,11 @@ _USUAL: Final = "half"
 _TYPED: Final = "owner:text"
 
 
-class ReportsView(msgspec.Struct, frozen=True, kw_only=True):
-    """The reports for their page. ``module``: one whose records have owners, for the picker; empty if none has."""
-
-    title: str
-    sub: str
-    path: str
-    periods: tuple[PeriodLink, ...]
-    period: str
-    module: str
-    owner_member: str
-    owner: str
-    owner_name: str
-    currency: str
-    left_out: tuple[PageLink, ...]
-    figures: tuple[Figure, ...]
-    reports: tuple[Report, ...]
-    export: str
-
-
 async def reports(context: PageContext) -> Response:
     """The page of the reports."""
     if _TYPED in request.args:  # without script, or with a name that was not chosen
         return redirect(context, await _chosen(context))
-    return await page(context, "reports.html", MODULE, await _Reports(context).view())
+    return await page(context, MODULE, await _Reports(context).view())
 
 
 async def exported(context: PageContext) -> Response:
@@ -142,14 +122,15 @@ class _Reports:
             if one.DUE and one.DUE.done:
                 yield await overdue_report(self._context, one, self._filter)
 
-    async def view(self) -> ReportsView:
+    async def view(self) -> PageView:
         """The page."""
         context, chosen, made = self._context, self._filter, await self.all()
         formats, path = context.formats, f"{context.root}/{MODULE}"
         owned = _owned(self._types)
         first = formats.day(chosen.months[0]).full
         name = await context.names.colleague(chosen.owner) if chosen.owner else gettext("everyone")
-        return ReportsView(
+        return PageView(
+            "reports.html",
             title=title_of(context.workspace.modules.states[MODULE]),
             sub=gettext(
                 "{first} to {today} · {owner} · in {currency}",

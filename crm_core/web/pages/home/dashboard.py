@@ -13,12 +13,13 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.records.figures import Row
 from crm_core.web.pages.browser import Response
 from crm_core.web.pages.figures.amounts import Amounts
-from crm_core.web.pages.home.my_sales import Meter, MySales, SalesDay, meters
-from crm_core.web.pages.home.recent import RecentGroup, recent_of
-from crm_core.web.pages.home.tasks import MyTasks, TaskList, due_text, task_members
+from crm_core.web.pages.home.my_sales import Meter, SalesDay, meters
+from crm_core.web.pages.home.recent import recent_of
+from crm_core.web.pages.home.tasks import MyTasks, due_text, task_members
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.labels import choice_labels, within_sentence
 from crm_core.web.pages.layout.parts import Mark, PageLink
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import TypeRows
@@ -54,22 +55,6 @@ class SyncSummary(msgspec.Struct, frozen=True, kw_only=True):
     href: str
 
 
-class DashboardView(msgspec.Struct, frozen=True, kw_only=True):
-    """The dashboard for its page."""
-
-    greeting: str
-    today: str
-    creates: tuple[PageLink, ...]
-    to_do: int
-    late: int
-    tasks: tuple[TaskList, ...]
-    sales: tuple[MySales, ...]
-    boards: tuple[BoardGlance, ...]
-    reports: str
-    sync: SyncSummary | None
-    recent: tuple[RecentGroup, ...]
-
-
 async def dashboard(context: PageContext) -> Response:
     """The first page after signing in."""
     types, turn = list(_visible(context)), Turn()
@@ -86,7 +71,8 @@ async def dashboard(context: PageContext) -> Response:
     await turn.pause()
     recent = await recent_of(context, types)
     await turn.pause()
-    view = DashboardView(
+    view = PageView(
+        "dashboard.html",
         greeting=f"{context.formats.greeting()}, {name}",
         today=" · ".join((today, due_text(context, late, due)) if tasks else (today,)),
         creates=tuple(_creates(context, types))[:2],
@@ -99,7 +85,7 @@ async def dashboard(context: PageContext) -> Response:
         sync=await _last_sync(context) if "sync.view" in context.keys else None,
         recent=recent,
     )
-    return await page(context, "dashboard.html", "dashboard", view)
+    return await page(context, "dashboard", view)
 
 
 def _visible(context: PageContext) -> Iterator[RecordType]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import cached_property, lru_cache
 from importlib.util import cache_from_source
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import jinja2
@@ -38,6 +39,14 @@ def _gettext(message: str, /, **values: object) -> str:
     if any(hasattr(value, "__html__") for value in values.values()):
         return escape(single_periods(gettext(message), values)).format(**values)
     return gettext(message, **values)
+
+
+class PageView:
+    """A template, and the values that it has as ``view``."""
+
+    def __init__(self, template: str, /, **values: Any) -> None:
+        self.template = template
+        self.values = SimpleNamespace(**values)
 
 
 class Parts:

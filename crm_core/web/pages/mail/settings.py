@@ -12,6 +12,7 @@ from crm_core.mail import DeliveryError, Step, delivery_test
 from crm_core.model.presentation import MailSettings
 from crm_core.web.pages.browser import Response
 from crm_core.web.pages.layout.parts import Fact, Mark, PageNotice, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -36,21 +37,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     reply: str = ""
 
 
-class MailView(msgspec.Struct, frozen=True, kw_only=True):
-    """The page of the mail settings."""
-
-    note: str
-    facts: tuple[Fact, ...]
-    to: str
-    steps: tuple[str, ...]
-    can_send: bool
-    result: Result | None
-
-
 async def mail(context: PageContext) -> Response:
     """The mail settings."""
     sender = sender_of(context.site, context.workspace)
-    return await page(context, "mail.html", "mail", _view(context, sender, None))
+    return await page(context, "mail", _view(context, sender, None))
 
 
 async def send_test(context: PageContext) -> Response:
@@ -59,7 +49,7 @@ async def send_test(context: PageContext) -> Response:
     result = await followed(_results(context, sender), lambda state: text("mail_result.html", result=state))
     if isinstance(result, Response):
         return result
-    return await page(context, "mail.html", "mail", _view(context, sender, result))
+    return await page(context, "mail", _view(context, sender, result))
 
 
 async def _results(context: PageContext, sender: EmailSender) -> AsyncIterator[Result]:
@@ -86,14 +76,15 @@ def _marks(planned: tuple[Step, ...], done: int, tone: str, icon: str) -> tuple[
     return tuple(Mark(*style, gettext(_STEPS[step])) for step, style in zip(planned, styles, strict=False))
 
 
-def _view(context: PageContext, sender: EmailSender, result: Result | None) -> MailView:
+def _view(context: PageContext, sender: EmailSender, result: Result | None) -> PageView:
     found = context.workspace.mail_server
     note = (
         gettext("Pushed by the platform as version {version}. You cannot edit it here.", version=found[1].version)
         if found
         else ""
     )
-    return MailView(
+    return PageView(
+        "mail.html",
         note=note,
         facts=tuple(_facts(*found)) if found else (),
         to=context.caller.email,

@@ -20,6 +20,7 @@ from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.sales import Sales
 from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
 from crm_core.web.pages.layout.parts import Mark, with_query
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import (
@@ -75,31 +76,6 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     more_text: str
 
 
-class BoardView(msgspec.Struct, frozen=True, kw_only=True):
-    """A board for its page."""
-
-    module: str
-    title: str
-    sub: str
-    sums: tuple[str, ...]
-    member: str
-    lane_member: str
-    path: str
-    here: str
-    list: str
-    create: str
-    create_text: str
-    search_hint: str
-    q: str
-    mine: Mine | None
-    closing: Mine | None
-    owner: Filter | None
-    filtered: bool
-    notice: str
-    may_move: bool
-    lanes: tuple[Lane, ...]
-
-
 async def board(context: PageContext, module: str) -> Response:
     """The board of a module."""
     record_type = record_type_of(context, module)
@@ -108,7 +84,7 @@ async def board(context: PageContext, module: str) -> Response:
     if any(name.endswith(TEXT) for name in request.args):  # without script, or with a name that was not chosen
         picks = await resolved(context, record_type, request.args)
         return redirect(context, with_query(f"/{module}/board", picks.address))
-    return await page(context, "board.html", module, await _Board(context, record_type, record_type.LANES).view())
+    return await page(context, module, await _Board(context, record_type, record_type.LANES).view())
 
 
 class _Board:
@@ -132,7 +108,7 @@ class _Board:
         self._may_move = context.may(f"{record_type.NAME}.update", writes=True)
         self._turn = Turn()  # of all lanes
 
-    async def view(self) -> BoardView:
+    async def view(self) -> PageView:
         context, kind, name = self._context, self._type, self._type.NAME
         found = await board_rows(context, kind, self._member.name, self._sales, self._chosen)
         shown = {
@@ -148,7 +124,8 @@ class _Board:
             if self._sales
             else counted(context, kind, len(still))
         )
-        return BoardView(
+        return PageView(
+            "board.html",
             module=name,
             title=context.title_of(kind),
             sub=many,

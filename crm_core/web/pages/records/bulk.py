@@ -19,12 +19,13 @@ from crm_core.web.pages.browser import Form, Response, request
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.progress import followed
 from crm_core.web.pages.records.bulk_acts import fields_of, patch_of, settable, undoing
-from crm_core.web.pages.records.bulk_view import BulkResult, BulkView, RefusedRow
+from crm_core.web.pages.records.form_fields import Field
 from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.picking import Picks, resolved, with_shown
 from crm_core.web.pages.records.queries import access_of, counted, list_parameters, record_type_of
@@ -39,6 +40,26 @@ _REASONS: Final[Mapping[str, str]] = {
     "record_archived": gettext_noop("It is archived."),
     "revision_mismatch": gettext_noop("Someone else changed it in the meantime."),
 }
+
+
+class RefusedRow(msgspec.Struct, frozen=True):
+    """A record that was not changed, and why."""
+
+    href: str
+    name: str
+    reason: str
+
+
+class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of an act. ``undo``: the address that undoes it, with ``chosen`` the records and their revisions."""
+
+    running: bool
+    done: int
+    total: int
+    notice: PageNotice
+    refused: tuple[RefusedRow, ...] = ()
+    undo: str = ""
+    chosen: tuple[str, ...] = ()
 
 
 class Bulk(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +103,23 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
         """The number of records in words."""
         return counted(self.context, self.type, self.total)
 
-    def view(self, heading: str, action: str, act: str = "") -> BulkView:
-        """The page of an act without its fields."""
+    async def page(
+        self,
+        heading: str,
+        action: str,
+        act: str = "",
+        *,
+        fields: tuple[Field, ...] = (),
+        text: str = "",
+        submit: str = "",
+        problem: PageNotice | None = None,
+        result: BulkResult | None = None,
+        status: int = 200,
+    ) -> Response:
+        """The page of an act: the selection as its form sends it again, and its fields or its result."""
         title = self.context.title_of(self.type)
-        return BulkView(
+        view = PageView(
+            "bulk.html",
             module=self.type.NAME,
             title=title,
             heading=heading,
@@ -97,8 +131,14 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
             query=self.query,
             everything=self.selected.parameters is not None,
             act=act,
+            fields=fields,
+            text=text,
+            submit=submit,
             streams=self.total >= _STREAMED,
+            problem=problem,
+            result=result,
         )
+        return await page(self.context, self.type.NAME, view, status)
 
 
 async def asking(context: PageContext, module: str) -> Response:
@@ -142,13 +182,8 @@ async def archive_many(context: PageContext, module: str) -> Response:
     bulk = await Bulk.sent(context, module, form)
     if bulk.total > _ASKED and form.get("form:sure") != "true":
         text = gettext("They leave lists, searches and counts, and can be restored. References to them stay.")
-        asked = bulk.view(gettext("Archive {records}?", records=bulk.records), "archive")
-        return await page(
-            context,
-            "bulk.html",
-            module,
-            replace(asked, text=text, submit=gettext("Archive {records}", records=bulk.records)),
-        )
+        heading = gettext("Archive {records}?", records=bulk.records)
+        return await bulk.page(heading, "archive", text=text, submit=gettext("Archive {records}", records=bulk.records))
     return await _moved(bulk, archived=True)
 
 
@@ -185,8 +220,7 @@ async def _asked(bulk: Bulk, member: Member, form: Form, picks: Picks | None = N
     context, label = bulk.context, within_sentence(member)
     if not bulk.total:
         notice = failure(gettext("Nothing is selected."), gettext("Go back and select records."))
-        empty = replace(bulk.view(gettext("Change {label}", label=label), "set", member.name), problem=notice)
-        return await page(context, "bulk.html", bulk.type.NAME, empty, 422)
+        return await bulk.page(gettext("Change {label}", label=label), "set", member.name, problem=notice, status=422)
     fields = tuple(fields_of(member, form))
     if member.is_person:
         blank = RecordForm(type=bulk.type, formats=context.formats, values={member.name: form.get(member.name, "")})
@@ -196,10 +230,9 @@ async def _asked(bulk: Bulk, member: Member, form: Form, picks: Picks | None = N
     if problem:
         fields = (replace(fields[0], error=problem), *fields[1:])
     heading = gettext("Change {label} of {records}", label=label, records=bulk.records)
-    view = replace(
-        bulk.view(heading, "set", member.name), fields=fields, submit=gettext("Change {records}", records=bulk.records)
-    )
-    return await page(context, "bulk.html", bulk.type.NAME, view, 422 if problem or (picks and picks.texts) else 200)
+    submit = gettext("Change {records}", records=bulk.records)
+    status = 422 if problem or (picks and picks.texts) else 200
+    return await bulk.page(heading, "set", member.name, fields=fields, submit=submit, status=status)
 
 
 async def _answer(bulk: Bulk, tallies: AsyncIterator[BulkTally], doing: str, done: str, undo: str = "") -> Response:
@@ -213,8 +246,7 @@ async def _answer(bulk: Bulk, tallies: AsyncIterator[BulkTally], doing: str, don
         value = " ".join(result.chosen)
         undone = Undo(action=result.undo, value=value, back=bulk.back) if result.undo else None
         return redirect(bulk.context, bulk.back, result.notice.title, undone)
-    view = replace(bulk.view(result.notice.title, "set"), result=result)
-    return await page(bulk.context, "bulk.html", bulk.type.NAME, view)
+    return await bulk.page(result.notice.title, "set", result=result)
 
 
 async def _results(

@@ -14,6 +14,7 @@ from crm_core.records.guarded_store import require_live
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import Undo
 from crm_core.web.pages.layout.parts import Mark, PageLink
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.cells import Cell, CellRenderer
@@ -33,25 +34,6 @@ class ComparedRow(NamedTuple):
     mark: Mark | None
 
 
-class CompareView(msgspec.Struct, frozen=True, kw_only=True):
-    """Two records for their page. ``distinct``: the form for "Not a duplicate", empty without the right.
-
-    ``is_distinct``: that they are known to be no doubles; the form then takes that back. ``revisions``: of the records,
-    for the forms that archive one of them; none without the right.
-    """
-
-    module: str
-    heading: str
-    text: str
-    crumbs: tuple[PageLink, ...]
-    records: tuple[PageLink, ...]
-    rows: tuple[ComparedRow, ...]
-    revisions: tuple[int, ...]
-    distinct: str
-    is_distinct: bool
-    other: str
-
-
 async def comparison(context: PageContext, module: str, id: str, other: str) -> Response:  # noqa: A002 -- the wire's word
     """Both records, member by member."""
     record_type = record_type_of(context, module)
@@ -65,7 +47,8 @@ async def comparison(context: PageContext, module: str, id: str, other: str) -> 
     is_distinct = await context.services.records.distinct.has(context.tenant, id, other)
     if is_distinct:
         text += " " + gettext("Remembered: they are not duplicates.")
-    view = CompareView(
+    view = PageView(
+        "compare.html",
         module=module,
         heading=gettext("Compare"),
         text=text,
@@ -77,7 +60,7 @@ async def comparison(context: PageContext, module: str, id: str, other: str) -> 
         is_distinct=is_distinct,
         other=other,
     )
-    return await page(context, "compare.html", module, view)
+    return await page(context, module, view)
 
 
 async def remember_distinct(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word

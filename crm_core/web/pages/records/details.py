@@ -12,15 +12,16 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.records.erasing import ERASE
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.labels import choice_labels
-from crm_core.web.pages.layout.parts import Mark, Option, PageLink
+from crm_core.web.pages.layout.parts import Option, PageLink
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.records.cells import Cell, CellRenderer, RowTable, first_of_kind
-from crm_core.web.pages.records.doubles import DoubleBanner, distinct_links, double_banner
+from crm_core.web.pages.records.cells import Cell, CellRenderer, first_of_kind
+from crm_core.web.pages.records.doubles import distinct_links, double_banner
 from crm_core.web.pages.records.forms import leaves
 from crm_core.web.pages.records.queries import document_of, record_type_of
-from crm_core.web.pages.records.related import RelatedGroup, new_address, referrers, related_of
-from crm_core.web.pages.records.timeline import Timeline, timeline
+from crm_core.web.pages.records.related import new_address, referrers, related_of
+from crm_core.web.pages.records.timeline import timeline
 from crm_core.web.pages.records.timeline_entries import moment_of
 
 
@@ -50,47 +51,22 @@ class FactRow(NamedTuple):
     label: str
 
 
-class RecordView(msgspec.Struct, frozen=True, kw_only=True):
-    """A record for its page."""
-
-    module: str
-    title: str
-    list: str
-    id: str
-    name: str
-    revision: int
-    mark: Mark | None
-    tags: tuple[str, ...]
-    creates: tuple[PageLink, ...]
-    edit: str
-    path: str
-    may_delete: bool
-    erase: str
-    archived: str
-    double: DoubleBanner | None
-    distinct: tuple[PageLink, ...]
-    facts: tuple[FactRow, ...]
-    tables: tuple[RowTable, ...]
-    related: tuple[RelatedGroup, ...]
-    composer: Composer | None
-    timeline: Timeline
-
-
 async def detail(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
     """The page of a record."""
     record_type = record_type_of(context, module)
     record = msgspec.json.decode((await document_of(context, module, id)).body)
-    return await page(context, "record.html", module, await _view(context, record_type, record))
+    return await page(context, module, await _view(context, record_type, record))
 
 
-async def _view(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> RecordView:
+async def _view(context: PageContext, record_type: RecordType, record: dict[str, Any]) -> PageView:
     module, path = record_type.NAME, f"{context.root}/{record_type.NAME}"
     live = record["archived_at"] is None
     may_update = live and context.may(f"{module}.update", writes=True)
     cells = CellRenderer(context, record_type, ticks=may_update)
     edit = f"{path}/{record['id']}/edit" if may_update else ""
     facts = [_fact(record_type, name, await cells.cell(name, record), edit) for name in fact_names(record_type)]
-    return RecordView(
+    return PageView(
+        "record.html",
         module=module,
         title=context.title_of(record_type),
         list=path,

@@ -28,12 +28,12 @@ from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
 from crm_core.web.pages.browser import Form, Response, current_request, request
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.conflicts import EditConflict, conflict_of
 from crm_core.web.pages.records.doubles import double_notice, double_of, same_value_notice
 from crm_core.web.pages.records.form_errors import not_chosen_of, patch_of
-from crm_core.web.pages.records.form_fields import Field, Group, RowGroup
 from crm_core.web.pages.records.forms import RecordForm
 from crm_core.web.pages.records.merging import SentForm
 from crm_core.web.pages.records.picking import Picks, own_values, resolved, with_shown
@@ -47,35 +47,6 @@ _ONCE: Final = "form:once"
 """The field of a form of a new record by which two pages with the same input differ."""
 _KEEPING: Final = (RecordError, LimitReached, SubscriptionSuspended, ServerError)
 """Refusals that come back with the form, so that nothing typed is lost."""
-
-
-class EditView(msgspec.Struct, frozen=True, kw_only=True):
-    """A form for its page. ``base``: the values that the user started from, as JSON; ``draft``: names what is typed.
-
-    ``notice``: what to know before one fills it. ``once``: is another on each page with the form.
-    """
-
-    module: str
-    heading: str
-    crumbs: tuple[PageLink, ...]
-    id: str
-    revision: int
-    base: str
-    action: str
-    cancel: str
-    back: str
-    path: str
-    submit: str
-    foot: str
-    fields: tuple[Field, ...]
-    groups: tuple[Group, ...]
-    rows: tuple[RowGroup, ...]
-    notice: PageNotice | None
-    problem: PageNotice | None
-    may_insist: bool
-    conflict: EditConflict | None
-    draft: str
-    once: str
 
 
 async def creating(context: PageContext, module: str) -> Response:
@@ -194,13 +165,14 @@ async def _page(
     crumbs = [PageLink(path, context.title_of(form.type))]
     if record:
         crumbs.append(PageLink(here, record["name"]))
-    view = EditView(
+    view = PageView(
+        "edit.html",
         module=module,
         heading=gettext("Edit {name}", name=record["name"]) if record else gettext("New {record}", record=singular),
         crumbs=tuple(crumbs),
         id=record["id"] if record else "",
         revision=record["revision"] if record else 0,
-        base=msgspec.json.encode(form.stored).decode() if record else "",
+        base=msgspec.json.encode(form.stored).decode() if record else "",  # what the user started from
         action=f"{here}/edit" if record else f"{path}/new",
         cancel=back or here,
         back=back,
@@ -214,11 +186,11 @@ async def _page(
         problem=problem or (await _problem(context, error, form) if error else None),
         may_insist=problem is not None and problem.href != "",
         conflict=conflict,
-        draft=f"{request.full_path} {record.get('revision', 0)}",
-        once=current_request().request_id,
+        draft=f"{request.full_path} {record.get('revision', 0)}",  # names what is typed
+        once=current_request().request_id,  # another on each page with the form
     )
     status = error.status if error else 422 if problem else 409 if conflict else 200
-    return await page(context, "edit.html", module, view, status)
+    return await page(context, module, view, status)
 
 
 async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> PageNotice:

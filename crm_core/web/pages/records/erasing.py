@@ -16,32 +16,12 @@ from crm_core.records.preconditions import Preconditions
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import access_of, counted, record_type_of
 
 _NAME: Final = "form:name"
-
-
-class EraseView(msgspec.Struct, frozen=True, kw_only=True):
-    """The page of an erase. ``referring``: how many records of each type refer to the record, with their list.
-
-    ``cascade``: the records that would be erased as well, in words, None if too many.
-    """
-
-    module: str
-    name: str
-    singular: str
-    crumbs: tuple[PageLink, ...]
-    path: str
-    revision: int
-    referring: tuple[PageLink, ...]
-    cascade: str | None
-    most: str
-    typed: str
-    checked: bool
-    problem: PageNotice | None
-    error: str
 
 
 async def asking(context: PageContext, module: str, id: str) -> Response:  # noqa: A002 -- the wire's word
@@ -78,7 +58,8 @@ async def _page(
     outlook = await context.services.records.erasure.outlook(access, record_id)
     name, path = _name_of(outlook), f"{context.root}/{record_type.NAME}"
     misnamed = isinstance(error, InvalidRecord)
-    view = EraseView(
+    view = PageView(
+        "erase.html",
         module=record_type.NAME,
         name=name,
         singular=context.singular_of(record_type),
@@ -93,7 +74,7 @@ async def _page(
         problem=_problem(context, record_type, outlook, error) if error else None,
         error=localized(error.detail) if error and misnamed else "",
     )
-    return await page(context, "erase.html", record_type.NAME, view, error.status if error else 200)
+    return await page(context, record_type.NAME, view, error.status if error else 200)
 
 
 def _name_of(outlook: EraseOutlook) -> str:

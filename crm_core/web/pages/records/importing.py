@@ -15,6 +15,7 @@ from crm_core.model.spreadsheet import BOM
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.browser import Response, csv_file, request
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -59,24 +60,6 @@ class ImportOutcome(msgspec.Struct, frozen=True, kw_only=True):
     refused: tuple[RowResult, ...] = ()
     more: str = ""
     failed: str = ""
-
-
-class ImportView(msgspec.Struct, frozen=True, kw_only=True):
-    """An import for its page; without a file the page takes one."""
-
-    module: str
-    title: str
-    crumbs: tuple[PageLink, ...]
-    path: str
-    most: str
-    problem: PageNotice | None = None
-    text: str = ""
-    columns: tuple[ImportColumn, ...] = ()
-    fields: tuple[Option, ...] = ()
-    keys: tuple[Option, ...] = ()
-    key: str = ""
-    outcome: ImportOutcome | None = None
-    submit: str = ""
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -223,7 +206,8 @@ async def _page(
 ) -> Response:
     path, title = f"{context.root}/{record_type.NAME}", context.title_of(record_type)
     rows = 0 if outcome is None else outcome.accepted
-    view = ImportView(
+    view = PageView(
+        "import.html",
         module=record_type.NAME,
         title=noun(title),
         crumbs=(PageLink(path, title),),
@@ -238,7 +222,7 @@ async def _page(
         outcome=outcome,
         submit=gettext("Import {records}", records=counted(context, record_type, rows)) if rows else "",
     )
-    return await page(context, "import.html", record_type.NAME, view, error.status if error else 200)
+    return await page(context, record_type.NAME, view, error.status if error else 200)
 
 
 def _columns(sent: Sent) -> Sequence[ImportColumn]:

@@ -14,11 +14,12 @@ from crm_core.records.shape import Shape
 from crm_core.web.pages.layout.frame import icon_of
 from crm_core.web.pages.layout.labels import member_label, within_sentence
 from crm_core.web.pages.layout.parts import Option
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.bulk_acts import settable
 from crm_core.web.pages.records.list_columns import COLUMNS, column_label, heads_of, order_of, possible_columns
 from crm_core.web.pages.records.list_filters import chips_of, filters_of
-from crm_core.web.pages.records.list_view import BulkBar, ColumnChoice, ListHead, Mine
+from crm_core.web.pages.records.list_view import BulkBar, ColumnChoice, Mine
 from crm_core.web.pages.records.queries import counted
 from crm_core.web.pages.records.views import address_of, current_view, names_the_list, open_ones, tabs_of
 
@@ -57,7 +58,7 @@ class ListState(msgspec.Struct, frozen=True, kw_only=True):
         return (tuple(self.parameters.items()), tuple(self.shown.items()), *rest)
 
 
-def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable[..., str]) -> ListHead:
+def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable[..., str]) -> PageView:
     """The head of a list; ``here``: its address with some parameters changed, None takes one away."""
     kind, path, title = shape.record_type, f"{context.root}/{shape.name}", context.title_of(shape.record_type)
     filters = {name: value for name, value in state.parameters.items() if name != COLUMNS}
@@ -69,14 +70,15 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
     chips = tuple(chips_of(kind, chosen, state.shown, here))
     total, query = context.formats.number(state.total), state.parameters.get("q", "")
     archived, may_create = state.parameters.get("archived") == "true", state.may_create and not state.full
-    return ListHead(
+    return PageView(
+        "records.html",
         module=shape.name,
         title=title,
         sub=_subtitle(context, kind, state.counts[0]),
         icon=icon_of(context.workspace.modules.states[kind.module]),
         base=path,
-        query=urlencode(state.parameters),
-        path=address_of(context, kind, undone if only_open else {}),
+        query=urlencode(state.parameters),  # the selection that the forms send
+        path=address_of(context, kind, undone if only_open else {}),  # without filters
         named=names_the_list(kind),
         here=here(),
         board=f"{path}/board" if kind.LANES else "",
@@ -98,7 +100,7 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         chips=chips,
         active=sum(1 for chip in chips if chip.has_field),
         savable=savable,
-        view=view.name if view else "",
+        view=view.name if view else "",  # the saved one that it shows
         total=state.total,
         matches=_matches(context, kind, state.total),
         matching=counted(context, kind, state.total),

@@ -76,55 +76,6 @@ class BulkBar(msgspec.Struct, frozen=True, kw_only=True):
     restore: bool
 
 
-class ListHead(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything around the rows of a list. ``path``: it without filters; ``named``: its addresses name the list.
-
-    ``base``: the path of the module; ``query``: the selection that its forms send; ``view``: the saved view that it
-    shows; ``choices``: the columns that the user may choose; ``filled``: it has rows.
-    """
-
-    module: str
-    title: str
-    sub: str
-    icon: str
-    base: str
-    path: str
-    query: str
-    named: bool
-    here: str
-    board: str
-    export: str
-    export_text: str
-    create: str
-    create_text: str
-    import_file: str
-    create_named: str
-    full: str
-    search_hint: str
-    q: str
-    archived: bool
-    sort: str
-    sorts: tuple[Option, ...]
-    column_names: str
-    tabs: tuple[Tab, ...]
-    mine: Mine | None
-    filters: tuple[Filter, ...]
-    chips: tuple[Chip, ...]
-    active: int
-    savable: bool
-    view: str
-    total: int
-    matches: str
-    matching: str
-    caption: str
-    columns: tuple[Column, ...]
-    choices: tuple[ColumnChoice, ...]
-    filled: bool
-    bulk: BulkBar | None
-    empty_title: str
-    empty_text: str
-
-
 class ListPlace(NamedTuple):
     """A part of the list among the others, as HTML: the links to those before and after, and its address."""
 
@@ -133,7 +84,7 @@ class ListPlace(NamedTuple):
 
 
 class ListParts(NamedTuple):
-    """The same as HTML: title, attributes of ``main``, what comes before each part that differs, and the end."""
+    """A list without its rows as HTML: title, attributes of ``main``, what comes before each part that differs, end."""
 
     title: Markup
     main: Markup

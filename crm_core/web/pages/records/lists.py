@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 from markupsafe import Markup, escape
 
 from crm_core.language import gettext
@@ -21,6 +20,7 @@ from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import PageFrame, PageParts, icon_of, title_of
 from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import PageLinks, with_query
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.layout.rights import action_label
 from crm_core.web.pages.page_answers import page, page_of_parts, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -37,15 +37,6 @@ from crm_core.web.pages.records.views import address_of, counts_of, in_address, 
 LIMIT: Final = 25
 _TRAIL: Final = 6  # pages to go back
 _SINCE: Final = "updated_since"
-
-
-class ModuleView(msgspec.Struct, frozen=True, kw_only=True):
-    """A module without records for its page: what it is, and what the user may do with it."""
-
-    module: str
-    title: str
-    icon: str
-    rights: str
 
 
 async def listed(context: PageContext, module: str) -> Response:
@@ -67,8 +58,10 @@ async def listed(context: PageContext, module: str) -> Response:
 async def _module_page(context: PageContext, module: str) -> Response:
     state = context.workspace.modules.states[module]
     rights = [action_label(key) for key in state.module.features if key in context.keys]
-    view = ModuleView(module=module, title=title_of(state), icon=icon_of(state), rights=as_phrase(rights, str.lower))
-    return await page(context, "module.html", module, view)
+    view = PageView(
+        "module.html", module=module, title=title_of(state), icon=icon_of(state), rights=as_phrase(rights, str.lower)
+    )
+    return await page(context, module, view)
 
 
 async def exported(context: PageContext, module: str) -> Answer:
@@ -145,7 +138,7 @@ class _List:
     def _parts(self, state: ListState) -> ListParts:
         head = head_of(self._context, self._access.shape, state, self._here)
         frame = PageFrame(self._context.root, None)
-        return ListParts(*map(Markup, self._context.site.renderer.cut("records.html", frame=frame, view=head)))
+        return ListParts(*map(Markup, self._context.site.renderer.cut(head.template, frame=frame, view=head.values)))
 
     def _place(self, listing: Listing, at: int) -> ListPlace:
         """The links and the address of this part of the list."""

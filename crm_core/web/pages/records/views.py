@@ -12,6 +12,7 @@ from crm_core.model.list_views import ListChoices, SavedView
 from crm_core.plugin.record_type import RecordType
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.parts import failure, with_query
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.list_columns import COLUMNS, known_columns, own_columns
@@ -158,13 +159,14 @@ async def choose_columns(context: PageContext, module: str) -> Response:
 async def _refused(context: PageContext, record_type: RecordType, error: CrmError, name: str, query: str) -> Response:
     """The form of a view again, with what is wrong."""
     path = f"{context.root}/{record_type.NAME}"
-    view = {
-        "module": record_type.NAME,
-        "title": context.title_of(record_type),
-        "problem": failure(gettext("The view is not saved."), localized(error.detail)),
-        "name": name,
-        "query": query,
-        "action": f"{path}/views",
-        "back": address_of(context, record_type, dict(parse_qsl(query))),
-    }
-    return await page(context, "view.html", record_type.NAME, view, error.status)
+    view = PageView(
+        "view.html",
+        module=record_type.NAME,
+        title=context.title_of(record_type),
+        problem=failure(gettext("The view is not saved."), localized(error.detail)),
+        name=name,
+        query=query,
+        action=f"{path}/views",
+        back=address_of(context, record_type, dict(parse_qsl(query))),
+    )
+    return await page(context, record_type.NAME, view, error.status)

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-
 from crm_core import errors
 from crm_core.errors import CrmError, RateLimited
 from crm_core.language import gettext, gettext_noop, localized, ngettext, noun
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.sync.logged_findings import MOST
 from crm_core.web.pages.browser import Response
-from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.parts import Fact, Mark, PageLink
+from crm_core.web.pages.layout.parts import Fact, Mark
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.attempt_checks import AttemptCheck, check_that_failed, checks_of
-from crm_core.web.pages.sync.findings import FindingText, findings_of, headline_of
+from crm_core.web.pages.sync.findings import findings_of, headline_of
 from crm_core.web.pages.sync.names import section_label
 from crm_core.web.pages.sync.outcomes import diffs_of, outcome_of, summary_of
-from crm_core.web.pages.sync.remedies import Remedy, remedy_of
+from crm_core.web.pages.sync.remedies import remedy_of
 
 _STATUSES: Final = {
     one.code: one.status
@@ -47,48 +45,22 @@ _SIGNATURES: Final = {
 }
 
 
-class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
-    """The page of an attempt."""
-
-    title: str
-    push: str
-    sub: str
-    request_id: str
-    at: Moment
-    mark: Mark
-    tone: str
-    older: str
-    remedy: Remedy | None
-    code: str
-    message: str
-    fix: str
-    findings: tuple[FindingText, ...]
-    findings_sum: str
-    diffs: tuple[PageLink, ...]
-    checks: tuple[AttemptCheck, ...]
-    checks_sum: str
-    request: tuple[Fact, ...]
-    answer: tuple[Fact, ...]
-    answer_mark: Mark
-    entry: tuple[Fact, ...]
-    chain: Mark
-
-
 async def attempt(context: PageContext, id: str) -> Response:  # noqa: A002 -- the wire's word
     """One attempt."""
     entry = await context.services.log.one(context.tenant, id)
     older, _ = await context.services.log.page(context.tenant, {"until": entry.received_at}, limit=1, cursor=None)
     before = f"{context.root}/sync/attempts/{older[0].id}" if older else ""
-    return await page(context, "attempt.html", "sync", _view(context, entry, before))
+    return await page(context, "sync", _view(context, entry, before))
 
 
-def _view(context: PageContext, entry: LogEntry, older: str) -> AttemptView:
+def _view(context: PageContext, entry: LogEntry, older: str) -> PageView:
     checks = tuple(checks_of(entry, context.services.settings.instance))
     mark, push = outcome_of(entry.status), section_label(entry.payload_type) if entry.payload_type else gettext("Push")
     if entry.payload_version is not None:
         push = gettext("{push} version {version}", push=push, version=entry.payload_version)
     findings = tuple(findings_of(entry))
-    return AttemptView(
+    return PageView(
+        "attempt.html",
         title=headline_of(entry) or f"{push}, {gettext(_VERBS[entry.status])}",
         push=push,
         sub=_sub(entry),

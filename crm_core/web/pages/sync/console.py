@@ -15,12 +15,12 @@ from crm_core.web.compression import compressed
 from crm_core.web.log_export import exported_log
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks, PeriodLink
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.charts import PERIODS, AttemptChart, Period, chart_of
 from crm_core.web.pages.sync.console_view import (
     AttemptRow,
-    Console,
     KeyRow,
     SectionRow,
     Status,
@@ -65,7 +65,8 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
     entries, following = await _entries(context, picked)
     period = next((one for one in PERIODS if one.name == request.args.get("period")), PERIODS[0])
     filtered = any(picked.values())
-    view = Console(
+    view = PageView(
+        "sync.html",
         instance=context.services.settings.instance,
         tenant=context.tenant,
         export=f"{context.root}/sync/log.csv",
@@ -92,7 +93,7 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
         plugins=tuple(plugin_rows(context)),
         template=template_of(context, health, form),
     )
-    return await page(context, "sync.html", "sync", view)
+    return await page(context, "sync", view)
 
 
 async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:

@@ -1,15 +1,11 @@
-"""The values that the template of the sync console shows."""
+"""The state of sync and the rows of its console, as the template shows them."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import msgspec
 
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLink, PageLinks, PeriodLink
-from crm_core.web.pages.sync.charts import AttemptChart
-from crm_core.web.pages.sync.push_template import PushTemplate
+from crm_core.web.pages.layout.parts import Mark, PageLink
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,27 +70,3 @@ class PluginRow(msgspec.Struct, frozen=True):
     kind: str
     mark: Mark
     error: str
-
-
-class Console(msgspec.Struct, frozen=True, kw_only=True):
-    """The sync console."""
-
-    instance: str
-    tenant: str
-    export: str
-    status: Status
-    facts: tuple[Fact, ...]
-    periods: tuple[PeriodLink, ...]
-    chart: AttemptChart
-    roster_loaded: Moment
-    keys: tuple[KeyRow, ...]
-    outcomes: tuple[Option, ...]
-    types: tuple[Option, ...]
-    picked: Mapping[str, str]
-    filtered: bool
-    attempts: tuple[AttemptRow, ...]
-    log_note: str
-    paging: PageLinks
-    sections: tuple[SectionRow, ...]
-    plugins: tuple[PluginRow, ...]
-    template: PushTemplate

@@ -14,6 +14,7 @@ from crm_core.sync.revisions import Applied
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.sync.diffs import Diff, diff_of
@@ -42,27 +43,6 @@ class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     request: str
     changes: int
-
-
-class SectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """The history of a section. ``name``: inside a sentence. ``against``: the revision to compare with, or empty."""
-
-    section: str
-    name: str
-    sub: str
-    crumbs: tuple[PageLink, ...]
-    notice: PageNotice | None
-    swatches: tuple[Swatch, ...]
-    heading: str
-    note: str
-    revisions: tuple[Option, ...]
-    against: str
-    current: int
-    version: int
-    may_restore: bool
-    restore_text: str
-    diff: Diff | None
-    rows: tuple[RevisionRow, ...]
 
 
 async def section(context: PageContext, section: str) -> Response:
@@ -131,7 +111,8 @@ async def _page(
         )
         for one in earlier
     ]
-    view = SectionView(
+    view = PageView(
+        "section.html",
         section=name,
         name=section_noun(name),
         sub=gettext("Version {version}, revision {revision}", version=current.version, revision=current.revision)
@@ -154,7 +135,7 @@ async def _page(
         diff=diff,
         rows=tuple(rows),
     )
-    return await page(context, "section.html", "sync", view, status)
+    return await page(context, "sync", view, status)
 
 
 def _chosen(earlier: list[Applied], against: str) -> Applied | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-
 from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
 from crm_core.language import gettext, gettext_noop, label_of, localized
 from crm_core.web.callers import session_cookie
@@ -14,6 +12,7 @@ from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.frame import SCHEME, SCHEMES, title_of
 from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import Fact, Option, PageNotice, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.layout.rights import action_label, right_name
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -29,23 +28,9 @@ _CHOICES: Final = (
 )
 
 
-class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """The account page. ``rights``: what the user may do in each module."""
-
-    name: str
-    email: str
-    role: str
-    notice: PageNotice | None
-    schemes: tuple[Option, ...]
-    scheme: str
-    language: Field
-    fields: tuple[Field, ...]
-    rights: tuple[Fact, ...]
-
-
 async def account(context: PageContext) -> Response:
     """The user's own account."""
-    return await page(context, "account.html", "account", _view(context))
+    return await page(context, "account", _view(context))
 
 
 async def appearance(context: PageContext) -> Response:
@@ -85,14 +70,15 @@ async def change_password(context: PageContext) -> Response:
 
 async def _refused(context: PageContext, errors: dict[str, str]) -> Response:
     notice = failure(gettext("The password was not changed."), gettext("See the form."))
-    return await page(context, "account.html", "account", _view(context, notice, errors), 422)
+    return await page(context, "account", _view(context, notice, errors), 422)
 
 
-def _view(context: PageContext, notice: PageNotice | None = None, errors: dict[str, str] | None = None) -> AccountView:
+def _view(context: PageContext, notice: PageNotice | None = None, errors: dict[str, str] | None = None) -> PageView:
     caller, errors = context.caller, errors or {}
     role = context.workspace.roles.get(caller.role)
     chosen = request.cookies.get(SCHEME, "")
-    return AccountView(
+    return PageView(
+        "account.html",
         name=caller.name,
         email=caller.email,
         role=label_of(role.title) if role else gettext("No role"),

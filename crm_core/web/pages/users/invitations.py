@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from crm_core.access.signin import INVITATION, RESET
 from crm_core.access.user import StoredUser
 from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, PermissionDenied
@@ -14,6 +12,7 @@ from crm_core.mail import DeliveryError, Email, MailBrand, invitation, password_
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.mail.sender import sender_of
 from crm_core.web.pages.page_answers import page, redirect
@@ -21,15 +20,6 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.form_fields import Field
 from crm_core.web.pages.users.signing_in import RESET_HOURS
 from crm_core.web.pages.users.user_admin import PasswordLink, role_options, users_page
-
-
-class InviteView(msgspec.Struct, frozen=True, kw_only=True):
-    """The invitation form."""
-
-    crumbs: tuple[PageLink, ...]
-    problem: PageNotice | None
-    fields: tuple[Field, ...]
-    foot: str
 
 
 async def invite_form(context: PageContext) -> Response:
@@ -75,13 +65,14 @@ async def _form(context: PageContext, form: Mapping[str, str], error: CrmError |
         problem = failure(gettext("The invitation was not sent."), text)
     emailed = gettext("We email the user a link. It works once and expires in {days} days.", days=INVITATION.days)
     shown = gettext("This workspace has no mail server yet. You get the link and pass it on yourself.")
-    view = InviteView(
+    view = PageView(
+        "invite.html",
         crumbs=(PageLink(f"{context.root}/users", gettext("Users")),),
         problem=problem,
         fields=fields,
         foot=emailed if sender_of(context.site, context.workspace).can_send else shown,
     )
-    return await page(context, "invite.html", "users", view, error.status if error else 200)
+    return await page(context, "users", view, error.status if error else 200)
 
 
 def _sentence(finding: Finding) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
 from crm_core.access.passwords import MAX_LENGTH, MIN_LENGTH
 from crm_core.access.signin import RESET
 from crm_core.access.user import StoredUser
@@ -20,7 +18,7 @@ from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, current_request, request
 from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import PageNotice, failure
-from crm_core.web.pages.layout.rendering import see_other
+from crm_core.web.pages.layout.rendering import PageView, see_other
 from crm_core.web.pages.mail.sender import EmailSender, sender_of
 from crm_core.web.pages.page_answers import redirect
 from crm_core.web.pages.page_context import PageContext
@@ -36,31 +34,6 @@ _NOTICES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-class LoginView(msgspec.Struct, frozen=True, kw_only=True):
-    """The sign-in form. ``next``: the page to open afterwards, or empty."""
-
-    email: str
-    next: str
-    notice: PageNotice | None
-
-
-class ForgotView(msgspec.Struct, frozen=True, kw_only=True):
-    """The form that requests a link. ``form``: whether to show it; it is hidden once submitted."""
-
-    form: bool
-    notice: PageNotice | None
-
-
-class PasswordView(msgspec.Struct, frozen=True, kw_only=True):
-    """The form that sets a password; no fields if the link does not work."""
-
-    title: str
-    text: str
-    email: str
-    fields: tuple[Field, ...]
-    notice: PageNotice | None
-
-
 async def login_page(context: AnonymousContext) -> Response:
     """The sign-in form; signed-in users are sent to the dashboard."""
     try:
@@ -70,8 +43,8 @@ async def login_page(context: AnonymousContext) -> Response:
         title, text = _NOTICES.get(said, ("", ""))
         tone, icon = ("warn", "lock") if said == "ended" else ("ok", "check")
         notice = PageNotice(tone=tone, icon=icon, title=gettext(title), text=gettext(text)) if title else None
-        view = LoginView(email="", next=_own_page(context, request.args.get("next", "")), notice=notice)
-        return context.page("login.html", view)
+        view = PageView("login.html", email="", next=_own_page(context, request.args.get("next", "")), notice=notice)
+        return context.page(view)
     return see_other(f"{context.root}/")
 
 
@@ -83,7 +56,7 @@ async def login(context: AnonymousContext) -> Response:
     try:
         session = await context.services.signin.sign_in(context.tenant, email, password, source=source, kind="browser")
     except (InvalidCredentials, LoginThrottled) as error:
-        return context.page("login.html", LoginView(email=email, next=target, notice=_refused(error)), error.status)
+        return context.page(PageView("login.html", email=email, next=target, notice=_refused(error)), error.status)
     response = see_other(target or f"{context.root}/")
     response.headers.add("Set-Cookie", session_cookie(context.services, current_request(), context.tenant, session))
     return response
@@ -100,7 +73,7 @@ async def logout(context: PageContext) -> Response:
 
 async def forgot_page(context: AnonymousContext) -> Response:
     """The form that requests a password link."""
-    return context.page("forgot.html", ForgotView(form=True, notice=None))
+    return context.page(PageView("forgot.html", form=True, notice=None))
 
 
 async def forgot(context: AnonymousContext) -> Response:
@@ -113,7 +86,7 @@ async def forgot(context: AnonymousContext) -> Response:
         _log.warning("email_without_public_url", tenant=context.tenant, fix="set public_url in instance.yaml")
         return _not_sent(context, gettext("This workspace does not know its own web address yet."))
     sender.send_later(_send_reset(context, sender, email))
-    return context.page("forgot.html", ForgotView(form=False, notice=_sent()))
+    return context.page(PageView("forgot.html", form=False, notice=_sent()))
 
 
 def _sent() -> PageNotice:
@@ -126,7 +99,7 @@ def _sent() -> PageNotice:
 def _not_sent(context: AnonymousContext, reason: str) -> Response:
     text = reason + " " + gettext("Ask your admin for a link.")
     notice = PageNotice(tone="warn", icon="mail", title=gettext("No email was sent."), text=text)
-    return context.page("forgot.html", ForgotView(form=False, notice=notice))
+    return context.page(PageView("forgot.html", form=False, notice=notice))
 
 
 async def _send_reset(context: AnonymousContext, sender: EmailSender, email: str) -> None:
@@ -147,7 +120,7 @@ async def password_page(context: AnonymousContext, link: str) -> Response:
         stored = await context.services.signin.user_of_link(context.tenant, link)
     except Unauthenticated as error:
         return _dead_link(context, error)
-    return context.page("password.html", _password_view(stored, ""))
+    return context.page(_password_view(stored, ""))
 
 
 async def password(context: AnonymousContext, link: str) -> Response:
@@ -164,13 +137,15 @@ async def password(context: AnonymousContext, link: str) -> Response:
         return _dead_link(context, error)
     except InvalidRecord as error:
         problem = first_message(error)
-    return context.page("password.html", _password_view(stored, problem), 422)
+    return context.page(_password_view(stored, problem), 422)
 
 
-def _password_view(stored: StoredUser, problem: str) -> PasswordView:
+def _password_view(stored: StoredUser, problem: str) -> PageView:
     title, email = gettext("Welcome") if stored.user.password is None else gettext("New password"), stored.user.email
     fields = new_password_fields(problem, "")
-    return PasswordView(title=title, text=gettext("For {email}", email=email), email=email, fields=fields, notice=None)
+    return PageView(
+        "password.html", title=title, text=gettext("For {email}", email=email), email=email, fields=fields, notice=None
+    )
 
 
 def new_password_fields(error: str, repeat_error: str) -> tuple[Field, Field]:
@@ -197,8 +172,8 @@ def first_message(error: CrmError) -> str:
 def _dead_link(context: AnonymousContext, error: CrmError) -> Response:
     notice = failure(gettext("This link no longer works."), localized(error.detail))
     text = gettext("Each link works once and expires.")
-    view = PasswordView(title=gettext("Set a password"), text=text, email="", fields=(), notice=notice)
-    return context.page("password.html", view, 410)
+    view = PageView("password.html", title=gettext("Set a password"), text=text, email="", fields=(), notice=notice)
+    return context.page(view, 410)
 
 
 def _refused(error: CrmError) -> PageNotice:

@@ -9,10 +9,10 @@ import msgspec
 
 from crm_core.language import gettext, gettext_noop, label_of
 from crm_core.web.pages.browser import Response
-from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import Mark
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.layout.rights import action_label
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
@@ -67,31 +67,18 @@ class Limit(msgspec.Struct, frozen=True):
     share: int
 
 
-class SubscriptionView(msgspec.Struct, frozen=True, kw_only=True):
-    """The subscription page."""
-
-    tone: str
-    icon: str
-    title: str
-    lines: tuple[str, ...]
-    plan: str
-    ends: Moment | None
-    pushed: Moment | None
-    modules: tuple[ModuleRow, ...]
-    limits: tuple[Limit, ...]
-
-
 async def subscription(context: PageContext) -> Response:
     """The subscription."""
-    return await page(context, "subscription.html", "subscription", await _view(context))
+    return await page(context, "subscription", await _view(context))
 
 
-async def _view(context: PageContext) -> SubscriptionView:
+async def _view(context: PageContext) -> PageView:
     workspace = context.workspace
     subscription = workspace.entitlements.subscription
     tone, icon, title, lines = _STATES[subscription.state if subscription else "active"]
     said = [one.stored.applied_at for one in workspace.readings.values() if one.meaning.entitlements is not None]
-    return SubscriptionView(
+    return PageView(
+        "subscription.html",
         tone=tone,
         icon=icon,
         title=gettext(title),

@@ -16,7 +16,8 @@ from crm_core.language import gettext, gettext_noop, localized, ngettext
 from crm_core.model.times import from_wire
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.parts import Mark, Option, PageLink, PageNotice, failure
+from crm_core.web.pages.layout.parts import Mark, Option, PageLink, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.layout.rights import reason_in_words
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
@@ -92,23 +93,6 @@ class RevokeQuestion(msgspec.Struct, frozen=True):
     used: Moment | None
 
 
-class TokensView(msgspec.Struct, frozen=True, kw_only=True):
-    """The page of API tokens."""
-
-    sub: str
-    notice: PageNotice | None
-    created: NewToken | None
-    question: RevokeQuestion | None
-    rows: tuple[TokenRow, ...]
-    other: PageLink | None
-    fields: tuple[Field, ...]
-    columns: tuple[str, ...]
-    records: tuple[ScopeRow, ...]
-    sync: tuple[ScopeBox, ...]
-    scopes_error: str
-    locked: bool
-
-
 async def tokens(context: PageContext) -> Response:
     """The tokens, and the form for a new one; ``?revoke=ID`` asks whether to revoke that one."""
     return await _page(context)
@@ -173,7 +157,8 @@ async def _page(
         "?" if every else "?ended=true",
         gettext("Hide ended tokens") if every else gettext("Show {ended} ended", ended=ended),
     )
-    view = TokensView(
+    view = PageView(
+        "tokens.html",
         sub=gettext(
             "{active} active, {ended} ended · a token acts for the workspace, not for a person",
             active=len(active),
@@ -195,7 +180,7 @@ async def _page(
         scopes_error=errors.get("scopes", ""),
         locked=any(box.locked for row in (*records, ScopeRow("", sync)) for box in row.boxes),
     )
-    return await page(context, "tokens.html", "tokens", view, error.status if error else 200)
+    return await page(context, "tokens", view, error.status if error else 200)
 
 
 async def _rows(context: PageContext, listed: Iterable[TokenOverview]) -> AsyncIterator[TokenRow]:

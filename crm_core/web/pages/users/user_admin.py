@@ -16,9 +16,10 @@ from crm_core.plugin.query import PageQuery
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import Option, PageNotice, failure
+from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.users.rights_grid import RightGroup, RightsGrid, assignment_of, narrowed
+from crm_core.web.pages.users.rights_grid import RightsGrid, assignment_of, narrowed
 from crm_core.web.pages.users.signing_in import first_message
 
 _SHOWN: Final = 100
@@ -54,20 +55,6 @@ class PasswordLink(msgspec.Struct, frozen=True):
     title: str
     text: str
     url: str
-
-
-class UsersView(msgspec.Struct, frozen=True, kw_only=True):
-    """The users page."""
-
-    sub: str
-    q: str
-    more: str
-    people: tuple[UserRow, ...]
-    user: SelectedUser
-    roles: tuple[Option, ...]
-    grid: tuple[RightGroup, ...]
-    notice: PageNotice | None
-    link: PasswordLink | None
 
 
 async def users(context: PageContext, id: str | None = None) -> Response:  # noqa: A002 -- the wire's word
@@ -127,7 +114,8 @@ async def users_page(
         sub = ngettext("{n} match", "{n} matches", total, n=number(total))
     elif limit is not None:
         sub = gettext("{total} of {limit} included in your plan", total=number(total), limit=number(limit))
-    view = UsersView(
+    view = PageView(
+        "users.html",
         sub=sub,
         q=q,
         more=gettext("The first {shown} of {total}. Search to find others.", shown=_SHOWN, total=number(total))
@@ -140,7 +128,7 @@ async def users_page(
         notice=notice,
         link=link,
     )
-    return await page(context, "users.html", "users", view, status)
+    return await page(context, "users", view, status)
 
 
 def role_options(context: PageContext, current: str) -> Iterator[Option]:
