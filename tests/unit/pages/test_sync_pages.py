@@ -19,7 +19,7 @@ from crm_core.web.pages.figures.charts import round_numbers
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.sync.attempt_checks import checks_of
 from crm_core.web.pages.sync.attempts import status_of
-from crm_core.web.pages.sync.charts import PERIODS, SHOWN, chart_of
+from crm_core.web.pages.sync.charts import FILLS, PERIODS, chart_of
 from crm_core.web.pages.sync.diffs import diff_of, lines_of
 from crm_core.web.pages.sync.findings import findings_of, headline_of
 from crm_core.web.pages.sync.push_template import script
@@ -69,7 +69,7 @@ def test_a_diff_marks_the_words_that_differ() -> None:
 @pytest.mark.parametrize("most", [0, 1, 2, 4, 5, 7, 8, 19, 100, 101, 12_345])
 def test_ticks_are_round_few_and_high_enough(most: int) -> None:
     """There are 2 to 5 ticks from zero, evenly spaced, and the highest is at or above the highest bar."""
-    ticks = round_numbers(most, 4, (1, 2, 5))
+    ticks = round_numbers(most)
     assert ticks[0] == 0
     assert ticks[-1] >= most
     assert 2 <= len(ticks) <= 5
@@ -87,17 +87,17 @@ def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> N
         for status in ("applied", "unchanged", "rejected", "failed", "previewed")
     ]
     chart = chart_of(entries, period, NOW, RegionalFormat(Regional(timezone=zone)), cut=False)
-    assert {total.name: total.count for total in chart.totals} == dict.fromkeys(SHOWN, 6)
-    assert [part.fill for part in chart.bars[-1].parts] == list(SHOWN)
-    assert all(part.y >= 12 and part.y + part.height <= 148 for bar in chart.bars for part in bar.parts)
-    assert len(chart.rows) == 3
+    assert [(entry.fill, entry.total) for entry in chart.legend] == [(fill, "6") for fill in FILLS.values()]
+    assert [bar.fill for bar in chart.columns[-1].bars] == list(FILLS.values())
+    assert all(bar.y >= 12 and bar.y + bar.height <= 148 for column in chart.columns for bar in column.bars)
+    assert len(chart.table.rows) == 3
 
 
 def test_an_empty_chart_says_so() -> None:
     """Without attempts the chart has a sentence and all of its empty bars."""
     chart = chart_of([], PERIODS[0], NOW, RegionalFormat(Regional()), cut=False)
     assert chart.summary == "No attempts in this period."
-    assert len(chart.bars) == 24
+    assert len(chart.columns) == 24
 
 
 ERRORS = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, CrmError)]

@@ -1,4 +1,4 @@
-"""Columns by month as a chart with its table. It fits every width: x in per cent, y and text in pixels."""
+"""Columns over time as a chart with its table. It fits every width: x in per cent, y and text in pixels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import msgspec
 from crm_core.language import gettext
 from crm_core.web.pages.layout.formats import Formats
 
-LEFT: Final = 13.0  # per cent, for the labels of the lines
-_RIGHT: Final = 100 - LEFT
+_LEFT: Final = 13.0  # per cent, for the labels of the lines
 _MOST_LINES: Final = 3
+_ROUND: Final = (1, 2, 3, 4, 5, 8)
 _LEAST_SHORT: Final = 10_000
 _MILLIONS: Final = 10_000_000
 
@@ -47,7 +47,7 @@ class Bar(NamedTuple):
 
 
 class ChartColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """A column with its text; ``cap``: the value on top of it, at ``cap_y``."""
+    """A column with its text; ``cap``: the value on top of it, at ``cap_y``. Some of many columns have no label."""
 
     x: float
     middle: float
@@ -75,10 +75,11 @@ class Table(NamedTuple):
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
-    """A chart, with ``summary`` as the sentence that describes it. ``base``: where its columns begin."""
+    """A chart, with ``summary`` as the sentence that describes it. ``left``, ``base``: where its columns begin."""
 
     title: str
     summary: str
+    left: float
     base: int
     top: int
     step: float
@@ -104,18 +105,19 @@ def column_chart(
     short: Callable[[Decimal | int], str],
     table: Table,
     stacked: bool = False,
+    left: float = _LEFT,
     base: int = 180,
     now: str = "",
 ) -> Chart:
     """A chart of series by column; ``labels``: the short and the full name of each; ``now``: the fill of the last."""
     sums = [sum(one.values[at] for one in series) for at in range(len(labels))]
     most = max(sums if stacked else [value for one in series for value in one.values], default=0)
-    lines, top = round_numbers(most, _MOST_LINES, (1, 2, 3, 4, 5, 8)), 22
+    lines, top = round_numbers(most), 22
     scale = (base - top) / float(lines[-1] or 1)
-    step = _RIGHT / max(len(labels), 1)
+    step = (100 - left) / max(len(labels), 1)
     columns = []
     for at, (label, full) in enumerate(labels):
-        x = LEFT + at * step
+        x = left + at * step
         bars = (_stack if stacked else _group)(series, at, _Place(x, step, base, scale))
         if now and at == len(labels) - 1:
             bars = [bar._replace(fill=now) for bar in bars]
@@ -135,6 +137,7 @@ def column_chart(
     return Chart(
         title=title,
         summary=summary,
+        left=left,
         base=base,
         top=top,
         step=round(step, 2),
@@ -189,10 +192,10 @@ def _group(series: Sequence[Series], at: int, place: _Place) -> list[Bar]:
     return bars
 
 
-def round_numbers(most: Decimal | int, count: int, factors: Sequence[int]) -> list[int]:
-    """Up to ``count`` multiples of a round number above 0, from 0 to at least ``most``; ``factors``: what is round."""
-    sizes = (factor * 10**power for power in range(18) for factor in factors)
-    size = next(size for size in sizes if size * count >= most)
+def round_numbers(most: Decimal | int) -> list[int]:
+    """A few multiples of a round number, from 0 to at least ``most``."""
+    sizes = (factor * 10**power for power in range(18) for factor in _ROUND)
+    size = next(size for size in sizes if size * _MOST_LINES >= most)
     return [size * at for at in range(max(1, ceil(most / size)) + 1)]
 
 

@@ -14,11 +14,12 @@ from crm_core.web.answers import CSV, Answer, csv_lines, streamed
 from crm_core.web.compression import compressed
 from crm_core.web.log_export import exported_log
 from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.figures.charts import Chart
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks, PeriodLink
 from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page
 from crm_core.web.pages.page_context import PageContext
-from crm_core.web.pages.sync.charts import PERIODS, AttemptChart, Period, chart_of
+from crm_core.web.pages.sync.charts import PERIODS, Period, chart_of
 from crm_core.web.pages.sync.console_view import (
     AttemptRow,
     KeyRow,
@@ -168,7 +169,7 @@ def _facts(context: PageContext, health: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact(gettext("Log head"), f"{health['log_head']['seq']}:{health['log_head']['hash'][:12]}", code=True)
 
 
-async def _chart(context: PageContext, period: Period) -> AttemptChart:
+async def _chart(context: PageContext, period: Period) -> Chart:
     now = context.services.now()
     since = to_wire(now - period.span)
     entries = []
