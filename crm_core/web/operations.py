@@ -6,7 +6,7 @@ Each module of routes lists its operations once; dispatcher, documentation and t
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -33,7 +33,6 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     schema: Mapping[str, Any] = msgspec.field(default_factory=lambda: {"type": "string"})
     where: Literal["query", "header"] = "query"
-    required: bool = False
     repeats: bool = False  # it may be sent several times; ``schema`` is of one value
 
 
@@ -43,7 +42,6 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     schema: Any
     limit: int
     media_types: tuple[str, ...] = ("application/json",)
-    required: bool = True
     example: Any = None
 
 
@@ -86,42 +84,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return self.path.startswith(TENANT)
 
     @property
-    def in_instance(self) -> bool:
-        """Whether the path names an instance."""
-        return self.path.startswith(INSTANCE)
-
-    @property
-    def core_key(self) -> str | None:
-        """The key of the core that a user needs. Keys of modules, and the right to erase, are checked with records."""
-        of_records = self.scope is not None and not self.scope.startswith("sync:")
-        return None if self.key == "any" or of_records else self.key
-
-    @property
-    def media_types(self) -> tuple[str, ...]:
-        """The media types of its answer."""
-        return next((reply.media_types for reply in self.replies.values() if reply.schema is not None), ())
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether its answer is a list or an export, which clients may request in gzip."""
-        found = self.replies.get(200)
-        tagged = found is None or "ETag" in found.headers
-        return self.method == "GET" and self.in_tenant and not tagged and "text/event-stream" not in self.media_types
-
-    @property
     def path_names(self) -> list[str]:
         """The parameters of the path, in order."""
         return _PARAMETER.findall(self.path)
-
-    @property
-    def query_names(self) -> frozenset[str]:
-        """The parameters that the query may have."""
-        return frozenset(parameter.name for parameter in self.parameters if parameter.where == "query")
-
-    @property
-    def repeatable_names(self) -> frozenset[str]:
-        """The parameters that the query may have several times."""
-        return frozenset(parameter.name for parameter in self.parameters if parameter.repeats)
 
 
 class Route:
@@ -131,16 +96,22 @@ class Route:
     """
 
     def __init__(self, operation: Operation, handler: Handler) -> None:
-        self.operation = operation
+        self.operation, self.handler = operation, handler
         self.method, self.path = operation.method, operation.path
-        self.handler = handler
-        self.in_instance = operation.in_instance
-        self.in_tenant = operation.in_tenant
-        self.core_key = operation.core_key
-        self.is_compressed = operation.is_compressed
-        self.media_types = operation.media_types
-        self.query_names = operation.query_names
-        self.repeatable_names = operation.repeatable_names
+        self.in_instance, self.in_tenant = operation.path.startswith(INSTANCE), operation.in_tenant
+        of_records = operation.scope is not None and not operation.scope.startswith("sync:")
+        # The key of the core that a user needs. Keys of modules, and the right to erase, are checked with records.
+        self.core_key = None if operation.key == "any" or of_records else operation.key
+        answers = (reply.media_types for reply in operation.replies.values() if reply.schema is not None)
+        self.media_types = next(answers, ())
+        found = operation.replies.get(200)
+        tagged = found is None or "ETag" in found.headers
+        # Clients may request lists and exports in gzip.
+        self.is_compressed = (
+            self.method == "GET" and self.in_tenant and not tagged and "text/event-stream" not in self.media_types
+        )
+        self.query_names = frozenset(one.name for one in operation.parameters if one.where == "query")
+        self.repeatable_names = frozenset(one.name for one in operation.parameters if one.repeats)
         self.queries: Recent[bytes, Mapping[str, str]] = Recent(256)
 
 
@@ -171,14 +142,6 @@ def open_route(
         errors=errors,
     )
     return Route(operation, handler)
-
-
-def by_path(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
-    """Operations by path, in order."""
-    found: dict[str, list[Operation]] = {}
-    for operation in operations:
-        found.setdefault(operation.path, []).append(operation)
-    return found
 
 
 def base_of(request: Request) -> str:

@@ -13,7 +13,7 @@ from crm_core.model.names import NAME_PATTERN
 from crm_core.web.api.examples import command_of
 from crm_core.web.api.named_enums import name_enums
 from crm_core.web.api.problem_schemas import REF, problem_components, problem_responses
-from crm_core.web.operations import Body, Operation, Parameter, Reply, by_path
+from crm_core.web.operations import Body, Operation, Parameter, Reply
 from crm_core.web.reading import MAX_VALUES
 
 _NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 63}
@@ -24,10 +24,9 @@ def document(operations: Iterable[Operation], *, instance: str, secret_codes: It
     operations = tuple(operations)
     types = list(dict.fromkeys(type_ for operation in operations for type_ in _types(operation)))
     known, components = _described(types, problem_components(operations, secret_codes))
-    paths = {
-        path: {operation.method.lower(): _operation(operation, known) for operation in same}
-        for path, same in by_path(operations).items()
-    }
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, known)
     name_enums(paths, components)
     made: dict[str, Any] = {
         "openapi": "3.1.0",
@@ -163,7 +162,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "in": parameter.where,
-        "required": parameter.required,
+        "required": False,
         "description": parameter.description,
         "schema": _parameter_schema(parameter),
     }
@@ -173,7 +172,7 @@ def _body(body: Body, known: Mapping[Any, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": _schema(body.schema, known)}
     if body.example is not None:
         content["example"] = body.example
-    return {"required": body.required, "content": dict.fromkeys(body.media_types, content)}
+    return {"required": True, "content": dict.fromkeys(body.media_types, content)}
 
 
 def _responses(operation: Operation, known: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
