@@ -80,7 +80,7 @@ def test_the_page_of_an_attempt_lists_each_error_with_its_place(box: Box, admin:
     assert f'href="{PAGES}/sync/attempts/{box.entry(refusal["request_id"])["id"]}">See every finding' in console
     assert "Sync: please check." in shown(admin, "/")
     box.applied("branding", BRANDING)
-    assert "Sync: Ok." in shown(admin, "/")
+    assert "Sync: OK." in shown(admin, "/")
 
 
 def test_a_module_that_the_policy_blocks_is_not_blamed_on_the_plan(admin: httpx.Client) -> None:

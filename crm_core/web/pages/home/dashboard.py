@@ -25,15 +25,9 @@ from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.queries import TypeRows
 from crm_core.web.pages.sync.findings import first_sentence
 from crm_core.web.pages.sync.names import section_label
-from crm_core.web.pages.sync.outcomes import refused_last
+from crm_core.web.pages.sync.outcomes import STATES, refused_last
 
-_SYNC_MARKS: Final = {
-    "ok": Mark("ok", "check", gettext_noop("Ok")),
-    "doubtful": Mark("warn", "alert", gettext_noop("please check")),
-    "degraded": Mark("bad", "alert", gettext_noop("Degraded")),
-    "stale": Mark("warn", "clock", gettext_noop("Stale")),
-    "disabled": Mark("idle", "pause", gettext_noop("Disabled")),
-}
+_DOUBTFUL: Final = Mark("warn", "alert", gettext_noop("please check"))
 
 
 class BoardGlance(msgspec.Struct, frozen=True):
@@ -126,7 +120,7 @@ async def _last_sync(context: PageContext) -> SyncSummary:
     if last is not None:
         push = gettext("{push} version {version}", push=section_label(last.payload_type), version=last.version)
     return SyncSummary(
-        mark=_SYNC_MARKS["doubtful" if status == "ok" and doubtful else status].translated,
+        mark=(_DOUBTFUL if status == "ok" and doubtful else STATES[status]).translated,
         cause=next(iter(reasons), "") if status in ("degraded", "stale") else "",
         push=push,
         at=None if last is None else context.formats.within(last.at),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from crm_core.language import gettext, label_of, noun
 from crm_core.plugin.member import Member
+from crm_core.web.pages.layout.parts import Option
 
 
 def member_label(member: Member) -> str:
@@ -18,9 +19,9 @@ def within_sentence(member: Member) -> str:
     return noun(member_label(member))
 
 
-def choice_labels(member: Member) -> tuple[tuple[str, str], ...]:
+def choice_labels(member: Member) -> tuple[Option, ...]:
     """Each value that a choice has, with its label."""
-    return tuple((value, label_of(text)) for value, text in member.choices)
+    return tuple(Option(value, label_of(text)) for value, text in member.choices)
 
 
 def as_phrase(words: list[str], within: Callable[[str], str] = noun) -> str:

@@ -45,7 +45,7 @@ def fields_of(member: Member, form: Mapping[str, str]) -> Iterator[Field]:
     options += (
         (Option("true", gettext("Yes")), Option("false", gettext("No")))
         if member.kind == "flag"
-        else map(Option._make, choice_labels(member))
+        else choice_labels(member)
     )
     if is_optional(member):
         options.append(Option(NOTHING, gettext("No {label}", label=within_sentence(member))))

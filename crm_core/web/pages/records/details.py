@@ -137,7 +137,7 @@ def _composer(context: PageContext, record_type: RecordType) -> Composer | None:
                 action=f"{context.root}/{other.NAME}/new",
                 reference=reference.member,
                 kind=kind.name,
-                kinds=tuple(Option(*choice) for choice in choice_labels(kind)),
+                kinds=choice_labels(kind),
                 text=text.name,
                 moment=moment,
                 owner=other.OWNER or "",

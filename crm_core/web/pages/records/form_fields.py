@@ -117,7 +117,7 @@ def is_optional(member: Member) -> bool:
 
 
 def _options(member: Member) -> tuple[Option, ...]:
-    options = tuple(Option(*choice) for choice in choice_labels(member))
+    options = choice_labels(member)
     return (Option("", gettext("None")), *options) if is_optional(member) and options else options
 
 

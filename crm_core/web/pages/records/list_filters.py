@@ -36,7 +36,7 @@ def filters_of(record_type: RecordType, parameters: Mapping[str, str], shown: Ma
         elif member.kind == "choice":
             options = (
                 Option("", gettext("Any {label}", label=within_sentence(member))),
-                *(Option(*one) for one in choice_labels(member)),
+                *choice_labels(member),
             )
             yield Filter(name, member_label(member), value, options)
         elif member.kind == "flag":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from crm_core.language import gettext, gettext_noop, localized, ngettext
+from crm_core.language import gettext, localized, ngettext
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
 from crm_core.sync.log import CSV_MEMBERS, FILTERS
@@ -28,18 +28,12 @@ from crm_core.web.pages.sync.console_view import (
 )
 from crm_core.web.pages.sync.findings import first_sentence, headline_of, lower_first
 from crm_core.web.pages.sync.names import section_label
-from crm_core.web.pages.sync.outcomes import OUTCOMES, diffs_of, outcome_of, refused_last, summary_of
+from crm_core.web.pages.sync.outcomes import OUTCOMES, STATES, diffs_of, outcome_of, refused_last, summary_of
 from crm_core.web.pages.sync.plugin_rows import plugin_rows
 from crm_core.web.pages.sync.push_template import template_of
 
 _SHOWN: Final = 15
 _MOST_DRAWN: Final = 5000
-_STATUS: Final = {
-    "ok": ("ok", "check", gettext_noop("OK")),
-    "degraded": ("bad", "alert", gettext_noop("Degraded")),
-    "stale": ("warn", "clock", gettext_noop("Stale")),
-    "disabled": ("idle", "pause", gettext_noop("Disabled")),
-}
 
 
 async def console(context: PageContext) -> Response:
@@ -99,8 +93,7 @@ async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
 
 async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
     """The state of sync. The title names its cause: the error of a refused push, or the first reason of health."""
-    tone, icon, word = _STATUS[health["status"]]
-    word = gettext(word)
+    tone, icon, word = STATES[health["status"]].translated
     reasons, success = list(map(localized, health["reasons"])), health["last_success"]
     lines = []
     if success is None:

@@ -19,6 +19,14 @@ OUTCOMES: Final[Mapping[str, Mark]] = {
     "failed": Mark("bad", "x", gettext_noop("Failed")),
 }
 
+STATES: Final[Mapping[str, Mark]] = {
+    "ok": Mark("ok", "check", gettext_noop("OK")),
+    "degraded": Mark("bad", "alert", gettext_noop("Degraded")),
+    "stale": Mark("warn", "clock", gettext_noop("Stale")),
+    "disabled": Mark("idle", "pause", gettext_noop("Disabled")),
+}
+"""The states of sync, by the status of health."""
+
 
 def refused_last(health: Mapping[str, Any]) -> bool:
     """Whether the newest verified attempt was refused."""
