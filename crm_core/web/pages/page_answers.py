@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -15,8 +16,6 @@ from crm_core.web.pages.page_frame import frame_of
 
 _COOKIE: Final = "crm_said"
 _LIFETIME: Final = timedelta(minutes=1)
-_NO_UNDO: Final = ("", "", "", 0, "")
-_PARTS: Final = 8  # an earlier version's have fewer
 
 
 async def page(context: PageContext, current: str, view: PageView, status: int = 200) -> Response:
@@ -53,8 +52,8 @@ def redirect(
     target = path if path.startswith(f"{context.root}/") else context.root + path
     response = see_other(target if target.isprintable() else f"{context.root}/")  # a header has one line
     if confirmation is not None:
-        parts = msgspec.structs.astuple(undo) if undo else _NO_UNDO
-        text = context.services.signed.make("said", context.tenant, confirmation, *parts, follow, lifetime=_LIFETIME)
+        said = msgspec.json.encode(Confirmation(text=confirmation, undo=undo, follow=follow)).decode()
+        text = context.services.signed.make("said", context.tenant, said, lifetime=_LIFETIME)
         context.set_cookie(response, _COOKIE, text, int(_LIFETIME.total_seconds()))
     return response
 
@@ -62,8 +61,8 @@ def redirect(
 def _confirmation(context: PageContext) -> Confirmation | None:
     sent = current_request().cookie(_COOKIE)
     parts = context.services.signed.read("said", sent) if sent else None
-    if parts is None or parts[0] != context.tenant or len(parts) != _PARTS:
+    if parts is None or parts[0] != context.tenant:
         return None
-    action, member, value, revision, back, follow = parts[2:]
-    undo = Undo(action=action, member=member, value=value, revision=revision, back=back) if action else None
-    return Confirmation(text=parts[1], undo=undo, follow=follow)
+    with suppress(msgspec.DecodeError):  # an earlier version's is no JSON
+        return msgspec.json.decode(parts[1], type=Confirmation)
+    return None
