@@ -41,20 +41,8 @@ _SHOWN: Final = 16  # of five full lanes the first load of the page is under 120
 _MOST_SHOWN: Final = 200  # of a lane whose records are all asked for; the list has the others
 
 
-class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """A record on the board. ``day``: a sentence on when it closes, or was won or lost."""
-
-    id: str
-    name: str
-    about: str
-    sum: str
-    day: str
-    person: str
-    mark: Mark | None
-
-
-class ShownCard(NamedTuple):
-    """A card as HTML, without the line that undoes its move."""
+class Card(NamedTuple):
+    """A record on the board; ``html``: it without the line that undoes its move."""
 
     id: str
     href: str
@@ -71,7 +59,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     count: str
     sums: tuple[str, ...]
-    cards: tuple[ShownCard, ...]
+    cards: tuple[Card, ...]
     more: str
     more_text: str
 
@@ -171,14 +159,10 @@ class _Board:
         if len(rows) > len(shown) and value != self._all:
             more = self._here(all=value) + f"#lane-{value}"
             text = gettext("Show {n} more", n=number(min(len(rows), _MOST_SHOWN) - len(shown)))
-        render, cards = context.site.renderer.boards.card, list[ShownCard]()
+        cards = list[Card]()
         for row in shown:
-            card = await self._card(row, title, found.decided.get(row.id), marks.get(row.id))
-            cards.append(
-                ShownCard(
-                    row.id, f"{self._path}/{row.id}", row.name, row.revision, render(card, self._path, self._may_move)
-                )
-            )
+            html = await self._card(row, title, found.decided.get(row.id), marks.get(row.id))
+            cards.append(Card(row.id, f"{self._path}/{row.id}", row.name, row.revision, html))
             await self._turn.pause()
         return Lane(
             value=value,
@@ -191,7 +175,7 @@ class _Board:
             more_text=text,
         )
 
-    async def _card(self, row: Row, lane: str, decided: date | None, mark: Mark | None) -> Card:
+    async def _card(self, row: Row, lane: str, decided: date | None, mark: Mark | None) -> Markup:
         context = self._context
         about = ""
         for reference in self._type.REFERENCES:
@@ -200,17 +184,20 @@ class _Board:
                 about = await self._cells.name_of(reference.record_type, value) or ""
         owner = self._value(self._owner)(row)
         amount = self._amounts.of(row)
-        return Card(
-            id=row.id,
-            name=row.name,
+        html: Markup = context.site.renderer.boards.card(
+            f"{self._path}/{row.id}",
+            row.name,
             about=about,
             sum="" if amount is None else self._amounts.money(amount, self._amounts.currency(row)),
             day=self._day(row, lane, decided),
             person=await context.names.colleague(owner) if owner else "",
             mark=mark,
+            may_move=self._may_move,
         )
+        return html
 
     def _day(self, row: Row, lane: str, decided: date | None) -> str:
+        """When a sale closes, or was won or lost, in words; else the date that its type shows."""
         formats = self._context.formats
         if decided is not None:
             if decided == formats.now.date():
