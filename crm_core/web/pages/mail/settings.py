@@ -45,8 +45,8 @@ async def mail(context: PageContext) -> Response:
 
 async def send_test(context: PageContext) -> Response:
     """Send a test email to the user's own address; stream each step to a script, show a form the result."""
-    sender, text = sender_of(context.site, context.workspace), context.site.renderer.text
-    result = await followed(_results(context, sender), lambda state: text("mail_result.html", result=state))
+    sender = sender_of(context.site, context.workspace)
+    result = await followed(context, _results(context, sender), "mail_result.html")
     if isinstance(result, Response):
         return result
     return await page(context, "mail", _view(context, sender, result))

@@ -237,9 +237,8 @@ async def _asked(bulk: Bulk, member: Member, form: Form, picks: Picks | None = N
 
 async def _answer(bulk: Bulk, tallies: AsyncIterator[BulkTally], doing: str, done: str, undo: str = "") -> Response:
     """Stream the progress to a script; show a form the result, or the list if a few records were all changed."""
-    text, values = bulk.context.site.renderer.text, {"back": bulk.back, "title": bulk.context.title_of(bulk.type)}
-    results = _results(bulk, tallies, doing, done, undo)
-    result = await followed(results, lambda state: text("bulk_result.html", result=state, **values))
+    results, title = _results(bulk, tallies, doing, done, undo), bulk.context.title_of(bulk.type)
+    result = await followed(bulk.context, results, "bulk_result.html", back=bulk.back, title=title)
     if isinstance(result, Response):
         return result
     if result.notice.tone == "ok" and len(result.chosen) <= _ASKED:

@@ -99,10 +99,9 @@ async def importing(context: PageContext, module: str) -> Response:
         sent = await _sent(record_type)
     except InvalidRecord as error:
         return await _page(context, record_type, error=error)
-    text, path = context.site.renderer.text, f"{context.root}/{record_type.NAME}"
-    values = {"action": f"{path}/import", "back": path, "title": context.title_of(record_type)}
-    outcomes = _outcomes(context, record_type, sent)
-    outcome = await followed(outcomes, lambda state: text("import_result.html", outcome=state, **values))
+    outcomes, path = _outcomes(context, record_type, sent), f"{context.root}/{record_type.NAME}"
+    title = context.title_of(record_type)
+    outcome = await followed(context, outcomes, "import_result.html", action=f"{path}/import", back=path, title=title)
     if isinstance(outcome, Response):
         return outcome
     return await _page(context, record_type, outcome=outcome)
