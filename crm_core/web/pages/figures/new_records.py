@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from msgspec.structs import replace
+
 from crm_core.language import gettext, noun
 from crm_core.model.turns import in_turns
 from crm_core.plugin.record_type import RecordType
@@ -22,14 +24,15 @@ async def new_records_report(context: PageContext, one: RecordType, chosen: Repo
             if row.created_at >= starts[0]:
                 counts[bisect_right(starts, row.created_at) - 1][row.created_by[:5] != "user:"] += 1
     records = noun(context.title_of(one))
-    name, title = f"{one.NAME}-new", gettext("New {records}", records=records)
-    sub = gettext("By month of creation, archived ones included")
+    report = Report(
+        name=f"{one.NAME}-new",
+        title=gettext("New {records}", records=records),
+        sub=gettext("By month of creation, archived ones included"),
+    )
     values = [sum(count) for count in counts]
     total = sum(values)
     if not total:
-        return Report(
-            name=name, title=title, sub=sub, empty=gettext("No {records} were created in this period.", records=records)
-        )
+        return replace(report, empty=gettext("No {records} were created in this period.", records=records))
     labels = month_names(formats, months)
     most = max(values)
     number = formats.number
@@ -37,13 +40,13 @@ async def new_records_report(context: PageContext, one: RecordType, chosen: Repo
     rows = [(label, *map(number, count), number(sum(count))) for label, count in zip(labels, counts, strict=True)]
     sums = [sum(count[at] for count in counts) for at in (0, 1)]
     chart = column_chart(
-        title,
+        report.title,
         summed_up(number(total), labels[values.index(most)], number(most)),
         [(formats.month_sign(month), label) for month, label in zip(months, labels, strict=True)],
-        [Series(title, "f1", values)],
+        [Series(report.title, "f1", values)],
         text=lambda value: number(int(value)),
         short=lambda value: number(int(value)),
         table=Table(head, tuple(rows), (gettext("Sum"), *map(number, sums), number(total))),
     )
     csv = (head, *((f"{month:%Y-%m}", *count, sum(count)) for month, count in zip(months, counts, strict=True)))
-    return Report(name=name, title=title, sub=sub, columns=chart, csv=csv)
+    return replace(report, columns=chart, csv=csv)

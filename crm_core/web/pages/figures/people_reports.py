@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from msgspec.structs import replace
+
 from crm_core.language import gettext, ngettext, noun
 from crm_core.model.folded_text import caseless
 from crm_core.model.turns import chosen_in_turns, in_turns
@@ -35,17 +37,14 @@ async def activity_report(context: PageContext, types: Iterable[RecordType], cho
             kinds.append(await _finished(context, one, one.DUE.done, chosen, counts))
     if not kinds:
         return None
-    title, sub = gettext("Activity by person"), gettext("In the period: {kinds}", kinds=", ".join(kinds))
+    sub = gettext("In the period: {kinds}", kinds=", ".join(kinds))
+    report = Report(name="activity", title=gettext("Activity by person"), sub=sub)
     counts = _by_person(counts)
     if not counts:
-        return Report(
-            name="activity",
-            title=title,
-            sub=sub,
-            empty=gettext(
-                "Nothing was noted or finished in this period. Notes and calls are added on the page of a record."
-            ),
+        empty = gettext(
+            "Nothing was noted or finished in this period. Notes and calls are added on the page of a record."
         )
+        return replace(report, empty=empty)
     names = await _named(context, counts)
     rows = [
         (names[email], [counts[email].get(kind, 0) for kind in kinds])
@@ -56,7 +55,7 @@ async def activity_report(context: PageContext, types: Iterable[RecordType], cho
     fills = [FILLS[at % len(FILLS)] for at in range(len(kinds))]
     head = (gettext("Person"), *kinds, gettext("Sum"))
     chart = PeopleChart(
-        title=title,
+        title=report.title,
         rows=tuple(
             PersonRow(
                 name,
@@ -76,13 +75,7 @@ async def activity_report(context: PageContext, types: Iterable[RecordType], cho
             (gettext("Sum"), *map(number, sums), number(sum(sums))),
         ),
     )
-    return Report(
-        name="activity",
-        title=title,
-        sub=sub,
-        people=chart,
-        csv=(head, *((name, *values, sum(values)) for name, values in rows)),
-    )
+    return replace(report, people=chart, csv=(head, *((name, *values, sum(values)) for name, values in rows)))
 
 
 async def _dated(context: PageContext, one: RecordType, moment: str, chosen: ReportFilter, counts: Counts) -> list[str]:
@@ -150,10 +143,13 @@ async def overdue_report(context: PageContext, one: RecordType, chosen: ReportFi
                 _count(counts, owner(row), day(row))
     found = _by_person(counts)
     records = noun(context.title_of(one))
-    name, title = f"{one.NAME}-overdue", gettext("Overdue {records} by person", records=records)
-    sub = gettext("As of today; the period does not apply")
+    report = Report(
+        name=f"{one.NAME}-overdue",
+        title=gettext("Overdue {records} by person", records=records),
+        sub=gettext("As of today; the period does not apply"),
+    )
     if not found:
-        return Report(name=name, title=title, sub=sub, empty=gettext("Nothing is overdue."))
+        return replace(report, empty=gettext("Nothing is overdue."))
     names, number = await _named(context, found), context.formats.number
     rows = sorted(
         (
@@ -166,7 +162,7 @@ async def overdue_report(context: PageContext, one: RecordType, chosen: ReportFi
     head = (gettext("Person"), gettext("Overdue"), gettext("Oldest"))
     days_of: Any = context.formats.days
     chart = PeopleChart(
-        title=title,
+        title=report.title,
         rows=tuple(
             PersonRow(
                 person,
@@ -184,6 +180,4 @@ async def overdue_report(context: PageContext, one: RecordType, chosen: ReportFi
             (gettext("Sum"), number(sum(row[1] for row in rows)), days_of(max(row[2] for row in rows))),
         ),
     )
-    return Report(
-        name=name, title=title, sub=sub, people=chart, csv=((head[0], head[1], gettext("Oldest, in days")), *rows)
-    )
+    return replace(report, people=chart, csv=((head[0], head[1], gettext("Oldest, in days")), *rows))

@@ -10,14 +10,12 @@ import msgspec
 from crm_core.language import gettext, gettext_noop, localized
 from crm_core.model.turns import Turn
 from crm_core.plugin.record_type import RecordType
-from crm_core.records.figures import Row
 from crm_core.web.pages.browser import Response
-from crm_core.web.pages.figures.amounts import Amounts
-from crm_core.web.pages.home.my_sales import Meter, SalesDay, meters
+from crm_core.web.pages.home.my_sales import Meter, SalesDay, meters_of
 from crm_core.web.pages.home.recent import recent_of
 from crm_core.web.pages.home.tasks import MyTasks, due_text, task_members
 from crm_core.web.pages.layout.formats import Moment
-from crm_core.web.pages.layout.labels import choice_labels, within_sentence
+from crm_core.web.pages.layout.labels import within_sentence
 from crm_core.web.pages.layout.parts import Mark, PageLink
 from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page
@@ -97,18 +95,9 @@ def _creates(context: PageContext, types: list[RecordType]) -> Iterator[PageLink
 
 
 async def _glance(context: PageContext, record_type: RecordType, lanes: str) -> BoardGlance:
-    member, amounts = record_type.member(lanes), Amounts(context, record_type)
-    of_type = TypeRows(context, record_type)
-    lane_of = of_type.value(lanes)
-    found: dict[str, list[Row]] = {value: [] for value, _ in member.choices}
-    for row in await of_type.all():
-        found.get(lane_of(row), []).append(row)
-    counts = [
-        (title, len(found[value]), amounts.texts(await amounts.sums(found[value])))
-        for value, title in choice_labels(member)
-    ]
+    meters = await meters_of(context, record_type, lanes, await TypeRows(context, record_type).all())
     title, href = context.title_of(record_type), f"{context.root}/{record_type.NAME}/board"
-    return BoardGlance(title, within_sentence(member), href, meters(context.formats, counts))
+    return BoardGlance(title, within_sentence(record_type.member(lanes)), href, meters)
 
 
 async def _last_sync(context: PageContext) -> SyncSummary:

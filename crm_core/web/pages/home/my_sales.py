@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -17,7 +17,6 @@ from crm_core.records.figures import Row
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.charts import Chart, Series, Table, column_chart, month_names, short_money
 from crm_core.web.pages.figures.sales import Sales, month_after, month_of
-from crm_core.web.pages.layout.formats import Formats
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.records.board_rows import rows_of
@@ -58,10 +57,22 @@ class MySales(msgspec.Struct, frozen=True, kw_only=True):
     chart: Chart | None
 
 
-def meters(formats: Formats, counts: Sequence[tuple[str, int, tuple[str, ...]]]) -> tuple[Meter, ...]:
-    """Lanes or stages, from their titles, the numbers of their records and the sums of these."""
-    most = max((count for _, count, _ in counts), default=0) or 1
-    return tuple(Meter(title, formats.number(count), sums, round(100 * count / most)) for title, count, sums in counts)
+async def meters_of(
+    context: PageContext, record_type: RecordType, name: str, rows: Sequence[Row], without: Collection[str] = ()
+) -> tuple[Meter, ...]:
+    """The lanes or stages that the records are in by a member, each with their number and sums."""
+    amounts, value_of = Amounts(context, record_type), TypeRows(context, record_type).value(name)
+    titles = {value: title for value, title in choice_labels(record_type.member(name)) if value not in without}
+    found: dict[str, list[Row]] = {value: [] for value in titles}
+    async for some in in_turns(rows):
+        for row in some:
+            found.get(value_of(row), []).append(row)
+    most, number = max(map(len, found.values()), default=0) or 1, context.formats.number
+    sums = {value: amounts.texts(await amounts.sums(found[value])) for value in titles if found[value]}
+    return tuple(
+        Meter(title, number(len(found[value])), sums.get(value, ()), round(100 * len(found[value]) / most))
+        for value, title in titles.items()
+    )
 
 
 class SalesDay:
@@ -94,7 +105,9 @@ class SalesDay:
             open=formats.number(len(mine)),
             open_sums=open_sums,
             open_text=" · ".join((counted(context, self._type, len(mine)), *open_sums)),
-            stages=await self._stages(mine),
+            stages=await meters_of(
+                context, self._type, self._pipeline.stage, mine, self._pipeline.won + self._pipeline.lost
+            ),
             board=f"{board}?{urlencode(me)}" if self._type.LANES else f"{context.root}/{self._type.NAME}",
             closing=formats.number(len(closing)),
             closing_sums=amounts.texts(await amounts.sums(closing)) if closing else (),
@@ -117,23 +130,6 @@ class SalesDay:
                 if day is not None and self._sales.is_won(row):
                     won.get(month_of(day), []).append(row)
         return won
-
-    async def _stages(self, mine: list[Row]) -> tuple[Meter, ...]:
-        ended = self._pipeline.won + self._pipeline.lost
-        by_stage: dict[str, list[Row]] = {}
-        async for some in in_turns(mine):
-            for row in some:
-                by_stage.setdefault(self._sales.stage(row), []).append(row)
-        found = [
-            (title, by_stage.get(value, []))
-            for value, title in choice_labels(self._type.member(self._pipeline.stage))
-            if value not in ended
-        ]
-        counts = [
-            (title, len(rows), self._amounts.texts(await self._amounts.sums(rows)) if rows else ())
-            for title, rows in found
-        ]
-        return meters(self._context.formats, counts)
 
     def _won_name(self) -> str:
         """The name of the stage in which sales are won."""
