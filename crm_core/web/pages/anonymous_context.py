@@ -12,7 +12,7 @@ from typing import Final
 from crm_core.errors import CsrfFailed
 from crm_core.language import gettext
 from crm_core.web.callers import is_same_origin
-from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import AnonymousFrame, scheme_of
 from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.site import Site
@@ -49,7 +49,7 @@ class AnonymousContext(TenantContext):
 
     def require_csrf_token(self, token: str) -> None:
         """Raise CsrfFailed unless the form comes from a page of this site, in the browser that loaded it."""
-        if not is_same_origin(self.services, current_request()):
+        if not is_same_origin(self.services, request.sent):
             raise CsrfFailed(gettext("This form was sent from another site. Open the page on this site and try again."))
         if self.services.signed.read(_PURPOSE, token) != (self.tenant, request.cookies.get(COOKIE, "")):
             raise CsrfFailed(gettext("This form has expired. Reload the page."))

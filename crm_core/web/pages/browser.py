@@ -61,17 +61,12 @@ class BrowserRequest(RequestHead):
 # Not state of the module: each request has its own context.
 _CURRENT: Final[ContextVar[BrowserRequest]] = ContextVar("request")
 request = cast("BrowserRequest", LocalProxy(_CURRENT))
-"""The request that is being answered."""
+"""The request that is being answered; ``sent`` is it as it came."""
 
 
 def begin(sent: Request) -> None:
     """Make a request the one that is being answered, until the end of this task."""
     _CURRENT.set(BrowserRequest(sent))
-
-
-def current_request() -> Request:
-    """The request that is being answered, as it was sent."""
-    return _CURRENT.get().sent
 
 
 class Response(ResponseHead):

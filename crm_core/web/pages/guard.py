@@ -14,7 +14,7 @@ from crm_core.web.callers import ended_session_cookie, require_confirmed, requir
 from crm_core.web.dispatcher import require_tenant
 from crm_core.web.operations import BASE, TENANT
 from crm_core.web.pages.anonymous_context import anonymous_context
-from crm_core.web.pages.browser import MOST_FORM, Response, Result, current_request, request
+from crm_core.web.pages.browser import MOST_FORM, Response, Result, request
 from crm_core.web.pages.layout.rendering import see_other
 from crm_core.web.pages.page_context import PageContext
 from crm_core.web.pages.refusals import anonymous_refusal, refusal
@@ -76,7 +76,7 @@ async def nowhere(site: Site, tenant: str) -> Response:
 
 async def _to_dashboard(**_path: str) -> Response:
     """Add the missing last slash; without scheme and host, which only proxies may know."""
-    location = current_request().raw_path.decode("ascii") + "/"
+    location = request.sent.raw_path.decode("ascii") + "/"
     return Response(b"", 308, headers={"Location": location, "Cache-Control": "no-store"})
 
 
@@ -89,14 +89,14 @@ def _guarded(site: Site, one: PageRoute) -> Handler:
             context = await _context(site, tenant)
         except Unauthenticated as error:
             if "Authorization" in request.headers:  # a program, which a sign-in page does not help
-                return problem(NotFound(_NOT_THE_API), current_request())
+                return problem(NotFound(_NOT_THE_API), request.sent)
             return await _signed_out(site, tenant, one, error)
         try:
             _admit(context, one, path)
             if one.method == "POST":
                 await _require_csrf_token(context, one.most)
                 try:
-                    await require_unchanged(site.services, current_request(), tenant, context.caller)
+                    await require_unchanged(site.services, request.sent, tenant, context.caller)
                 except Unauthenticated as error:
                     return await _signed_out(site, tenant, one, error)
             return await one.handler(context, **path)
@@ -118,7 +118,7 @@ async def _anonymous(site: Site, tenant: str, one: PageRoute, path: dict[str, An
 
 
 async def _context(site: Site, tenant: str) -> PageContext:
-    caller = await visitor(site.services, current_request(), tenant)
+    caller = await visitor(site.services, request.sent, tenant)
     workspace = await site.workspace_of(tenant, caller.seen)
     set_language_for(site, workspace, caller.language)
     return PageContext(site=site, tenant=tenant, caller=caller, workspace=workspace)
@@ -140,7 +140,7 @@ def _admit(context: PageContext, one: PageRoute, path: dict[str, Any]) -> None:
 async def _require_csrf_token(context: PageContext, most: int) -> None:
     _require_small(most)
     form = await request.form
-    require_confirmed(context.services, current_request(), context.tenant, context.caller, form.get("csrf", ""))
+    require_confirmed(context.services, request.sent, context.tenant, context.caller, form.get("csrf", ""))
 
 
 def _require_small(most: int) -> None:
@@ -169,5 +169,5 @@ def _to_login(site: Site, tenant: str) -> Response:
     if request.method in ("GET", "HEAD"):
         query = urlencode({"next": request.full_path.rstrip("?")})
     response = see_other(f"{site.root(tenant)}/login?{query}")
-    response.headers.add("Set-Cookie", ended_session_cookie(site.services, current_request(), tenant))
+    response.headers.add("Set-Cookie", ended_session_cookie(site.services, request.sent, tenant))
     return response

@@ -9,7 +9,7 @@ from crm_core.errors import CrmError, StorageUnavailable
 from crm_core.language import gettext
 from crm_core.web.pages import files
 from crm_core.web.pages.anonymous_context import AnonymousContext
-from crm_core.web.pages.browser import Response, current_request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import AnonymousFrame
 from crm_core.web.pages.layout.parts import PageLink
 from crm_core.web.pages.layout.rendering import PageView
@@ -32,7 +32,7 @@ async def remembered_file(site: Site, path: str) -> Response | None:
 
 async def outage(site: Site, tenant: str, error: StorageUnavailable) -> Response:
     """The page in the brand that the tenant had when it was seen last, if this process has seen it."""
-    context, sent = await _remembered(site, tenant), current_request()
+    context, sent = await _remembered(site, tenant), request.sent
     found = unavailable()
     query = "?" + sent.query_string.decode("latin-1") if sent.query_string else ""
     again = sent.raw_path.decode("latin-1") + query if found.page is None else found.page and context.root + found.page
@@ -52,7 +52,7 @@ def outage_page(
         text=text,
         away=away,
         code=error.code,
-        request_id=current_request().request_id,
+        request_id=request.sent.request_id,
         unsaved=None,
         next_step="",
         again=False,

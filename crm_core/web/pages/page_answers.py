@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from crm_core.web.pages.browser import Response, current_request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import Confirmation, PageFrame, PageParts, Undo
 from crm_core.web.pages.layout.rendering import PageView, see_other
 from crm_core.web.pages.page_context import PageContext
@@ -59,7 +59,7 @@ def redirect(
 
 
 def _confirmation(context: PageContext) -> Confirmation | None:
-    sent = current_request().cookie(_COOKIE)
+    sent = request.sent.cookie(_COOKIE)
     parts = context.services.signed.read("said", sent) if sent else None
     if parts is None or parts[0] != context.tenant:
         return None

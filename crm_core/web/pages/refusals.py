@@ -8,7 +8,7 @@ from typing import Final
 from crm_core.errors import CrmError, ModuleUnavailable, ServerError, StorageUnavailable
 from crm_core.language import gettext, gettext_noop
 from crm_core.web.pages.anonymous_context import AnonymousContext
-from crm_core.web.pages.browser import Response, current_request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import title_of
 from crm_core.web.pages.layout.parts import PageLink
 from crm_core.web.pages.layout.rendering import PageView
@@ -62,13 +62,13 @@ async def refusal(context: PageContext, error: CrmError, unsaved: UnsavedInput |
     if error.detail == _NO_RECORD:
         text = gettext("This record does not exist, or it has been erased.")
     if error.detail == _NO_RECORD or error.code in _OF_LISTS:
-        name = current_request().path.removeprefix(f"{context.root}/").partition("/")[0]
+        name = request.sent.path.removeprefix(f"{context.root}/").partition("/")[0]
         if record_type := context.services.registry.record_types.get(name):
             module = name
             back = gettext("Back to {title}", title=context.title_of(record_type))
             away = PageLink(f"{context.root}/{name}", back)
     elif error.code == "revision_mismatch":
-        away = PageLink(current_request().path.rpartition("/")[0], gettext("Look at it again"))
+        away = PageLink(request.sent.path.rpartition("/")[0], gettext("Look at it again"))
     view = PageView(
         "refusal.html",
         title=title,
@@ -76,7 +76,7 @@ async def refusal(context: PageContext, error: CrmError, unsaved: UnsavedInput |
         icon=icon,
         away=away,
         code=error.code,
-        request_id=current_request().request_id,
+        request_id=request.sent.request_id,
         unsaved=unsaved,
         next_step=_next_step(error),
         again=error.detail != _NO_RECORD,
@@ -92,7 +92,7 @@ def anonymous_refusal(context: AnonymousContext, error: CrmError, unsaved: Unsav
         text=_text(context, error),
         away=None if unsaved else PageLink(f"{context.root}/login", gettext("Sign in")),
         code=error.code,
-        request_id=current_request().request_id,
+        request_id=request.sent.request_id,
         unsaved=unsaved,
         next_step=_next_step(error),
         again=True,

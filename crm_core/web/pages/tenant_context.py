@@ -10,7 +10,7 @@ from urllib.parse import quote
 from crm_core.language import set_language
 from crm_core.services import Services
 from crm_core.web.callers import lasting_origin
-from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.site import Site
 from crm_core.workspace import Workspace
@@ -52,14 +52,14 @@ class TenantContext:
 
     def set_cookie(self, response: Response, name: str, value: str, seconds: int | None = None) -> None:
         """Set a cookie that these pages alone get, and no script; without ``seconds`` it ends with the browser."""
-        secure = current_request().scheme == "https"
+        secure = request.sent.scheme == "https"
         response.set_cookie(name, value, seconds, path=self.root, secure=secure, httponly=True, samesite="Lax")
 
     def address(self, path: str) -> str:
         """The URL of a page for this browser; ``lasting_address`` is for emails."""
-        return current_request().origin + self.root + quote(path, safe="/")
+        return request.sent.origin + self.root + quote(path, safe="/")
 
     def lasting_address(self, path: str) -> str | None:
         """The URL of a page for emails; None if no trusted origin is known."""
-        origin = lasting_origin(self.services, current_request())
+        origin = lasting_origin(self.services, request.sent)
         return None if origin is None else origin + self.root + quote(path, safe="/")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from crm_core.language import gettext, gettext_noop
-from crm_core.web.pages.browser import current_request
+from crm_core.web.pages.browser import request
 
 
 class Unavailable(NamedTuple):
@@ -53,7 +53,7 @@ _FORMS: Final[Mapping[str, Unavailable]] = {
 
 def unavailable() -> Unavailable:
     """The sentences for the current request, to be translated; the empty page is what the browser still has."""
-    sent = current_request()
+    sent = request.sent
     if sent.method != "POST":
         return _READING
     return _FORMS.get(sent.path.rpartition("/")[2], _WRITING)

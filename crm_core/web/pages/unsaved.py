@@ -10,7 +10,7 @@ from crm_core.language import gettext, label_of
 from crm_core.model.ids import is_id
 from crm_core.services import Services
 from crm_core.web.callers import is_same_origin
-from crm_core.web.pages.browser import current_request, request
+from crm_core.web.pages.browser import request
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.layout.parts import Fact
 
@@ -38,7 +38,7 @@ async def unsaved_input(services: Services, most: int) -> UnsavedInput | None:
     length = request.content_length
     if length is None or length > most or request.mimetype != "application/x-www-form-urlencoded":
         return None  # not our own form; it is not even read
-    if not is_same_origin(services, current_request()):
+    if not is_same_origin(services, request.sent):
         return None
     form = await request.form
     fields = tuple((name, value) for name, value in form.items(multi=True) if name != _CSRF)

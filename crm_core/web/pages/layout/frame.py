@@ -11,7 +11,7 @@ from markupsafe import Markup
 from crm_core.language import label_of
 from crm_core.model.modules import ModuleState
 from crm_core.model.presentation import Appearance
-from crm_core.web.pages.browser import current_request
+from crm_core.web.pages.browser import request
 from crm_core.web.pages.layout.branding import TenantBranding
 from crm_core.web.pages.layout.parts import PageNotice
 
@@ -131,7 +131,7 @@ class PageFrame(NamedTuple):
 
 def scheme_of(branding: TenantBranding) -> str:
     """``light`` or ``dark`` as the user chose, ``dark`` for a dark brand, empty to follow the system."""
-    chosen = current_request().cookie(SCHEME) or ""
+    chosen = request.sent.cookie(SCHEME) or ""
     if chosen in SCHEMES:
         return chosen
     return "" if chosen == "system" else branding.scheme

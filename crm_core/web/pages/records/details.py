@@ -10,7 +10,7 @@ import msgspec
 from crm_core.language import gettext, noun
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.erasing import ERASE
-from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.labels import choice_labels
 from crm_core.web.pages.layout.parts import Option, PageLink
 from crm_core.web.pages.layout.rendering import PageView
@@ -142,6 +142,6 @@ def _composer(context: PageContext, record_type: RecordType) -> Composer | None:
                 moment=moment,
                 owner=other.OWNER or "",
                 me=context.caller.email,
-                once=current_request().request_id,
+                once=request.sent.request_id,
             )
     return None

@@ -26,7 +26,7 @@ from crm_core.plugin.storage import Document
 from crm_core.records.idempotency import IdempotentRequest, ReplayedRefusal, idempotent_request
 from crm_core.records.preconditions import Preconditions
 from crm_core.records.shape import etag
-from crm_core.web.pages.browser import Form, Response, current_request, request
+from crm_core.web.pages.browser import Form, Response, request
 from crm_core.web.pages.layout.parts import PageLink, PageNotice, failure
 from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
@@ -187,7 +187,7 @@ async def _page(
         may_insist=problem is not None and problem.href != "",
         conflict=conflict,
         draft=f"{request.full_path} {record.get('revision', 0)}",  # names what is typed
-        once=current_request().request_id,  # another on each page with the form
+        once=request.sent.request_id,  # another on each page with the form
     )
     status = error.status if error else 422 if problem else 409 if conflict else 200
     return await page(context, module, view, status)

@@ -16,7 +16,7 @@ from crm_core.records.export import as_csv
 from crm_core.records.reading import Listing
 from crm_core.web.answers import CSV, Answer, streamed
 from crm_core.web.compression import compressed
-from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import PageFrame, PageParts, icon_of, title_of
 from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import PageLinks, with_query
@@ -70,7 +70,7 @@ async def exported(context: PageContext, module: str) -> Answer:
     services, parameters = context.services, list_parameters(access.shape, request.args)
     pages = await services.records.reads.export(access, parameters, services.callers.current)
     named = {"Content-Disposition": f'attachment; filename="{module}.csv"'}
-    return await compressed(current_request(), streamed(as_csv(access.shape, pages, bom=True), CSV, named))
+    return await compressed(request.sent, streamed(as_csv(access.shape, pages, bom=True), CSV, named))
 
 
 class _List:

@@ -11,7 +11,7 @@ from crm_core.errors import CrmError, NotFound
 from crm_core.language import gettext, localized, ngettext
 from crm_core.model.text_types import plain_integer
 from crm_core.sync.revisions import Applied
-from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.formats import Moment
 from crm_core.web.pages.layout.parts import Option, PageLink, PageNotice, failure
 from crm_core.web.pages.layout.rendering import PageView
@@ -61,7 +61,7 @@ async def restore(context: PageContext, section: str) -> Response:
 
 
 async def _restore(context: PageContext, name: str, *, preview: bool) -> Response:
-    wanted, sent = (await request.form).get("revision", ""), current_request()
+    wanted, sent = (await request.form).get("revision", ""), request.sent
     try:
         receipt = await context.services.history.restore(
             context.tenant,

@@ -8,7 +8,7 @@ from typing import Final
 from crm_core.errors import InvalidCredentials, InvalidRecord, LoginThrottled, RevisionMismatch
 from crm_core.language import gettext, gettext_noop, label_of, localized
 from crm_core.web.callers import session_cookie
-from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.frame import SCHEME, SCHEMES, title_of
 from crm_core.web.pages.layout.labels import as_phrase
 from crm_core.web.pages.layout.parts import Fact, Option, PageNotice, failure
@@ -53,7 +53,7 @@ async def choose_language(context: PageContext) -> Response:
 async def change_password(context: PageContext) -> Response:
     """Change the password, end every session of the user, and open a new one for this browser."""
     form = await request.form
-    old, new, source = form.get("old", ""), form.get("password", ""), current_request().source
+    old, new, source = form.get("old", ""), form.get("password", ""), request.sent.source
     if new != form.get("again", ""):
         return await _refused(context, {"again": gettext(MISMATCH)})
     try:
@@ -64,7 +64,7 @@ async def change_password(context: PageContext) -> Response:
         return await _refused(context, {"password": first_message(error)})
     session = await context.services.sessions.open(context.tenant, stored, "browser")
     response = redirect(context, "/account", gettext("Password changed. You are signed out everywhere else."))
-    response.headers.add("Set-Cookie", session_cookie(context.services, current_request(), context.tenant, session))
+    response.headers.add("Set-Cookie", session_cookie(context.services, request.sent, context.tenant, session))
     return response
 
 

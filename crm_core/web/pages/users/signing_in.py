@@ -15,7 +15,7 @@ from crm_core.server.paths import refused
 from crm_core.server_log import ServerLog
 from crm_core.web.callers import ended_session_cookie, session_cookie, visitor
 from crm_core.web.pages.anonymous_context import AnonymousContext
-from crm_core.web.pages.browser import Response, current_request, request
+from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.layout.names import user_name
 from crm_core.web.pages.layout.parts import PageNotice, failure
 from crm_core.web.pages.layout.rendering import PageView, see_other
@@ -37,7 +37,7 @@ _NOTICES: Final[Mapping[str, tuple[str, str]]] = {
 async def login_page(context: AnonymousContext) -> Response:
     """The sign-in form; signed-in users are sent to the dashboard."""
     try:
-        await visitor(context.services, current_request(), context.tenant)
+        await visitor(context.services, request.sent, context.tenant)
     except Unauthenticated:
         said = request.args.get("said", "")
         title, text = _NOTICES.get(said, ("", ""))
@@ -52,13 +52,13 @@ async def login(context: AnonymousContext) -> Response:
     """Sign in: always a new session, regardless of an earlier cookie."""
     form = await request.form
     email, target = form.get("email", "").strip()[:254], _own_page(context, form.get("next", ""))
-    password, source = form.get("password", "")[:1024], current_request().source
+    password, source = form.get("password", "")[:1024], request.sent.source
     try:
         session = await context.services.signin.sign_in(context.tenant, email, password, source=source, kind="browser")
     except (InvalidCredentials, LoginThrottled) as error:
         return context.page(PageView("login.html", email=email, next=target, notice=_refused(error)), error.status)
     response = see_other(target or f"{context.root}/")
-    response.headers.add("Set-Cookie", session_cookie(context.services, current_request(), context.tenant, session))
+    response.headers.add("Set-Cookie", session_cookie(context.services, request.sent, context.tenant, session))
     return response
 
 
@@ -67,7 +67,7 @@ async def logout(context: PageContext) -> Response:
     assert context.caller.session is not None
     await context.services.sessions.end(context.tenant, context.caller.session)
     response = redirect(context, "/login?said=out")
-    response.headers.add("Set-Cookie", ended_session_cookie(context.services, current_request(), context.tenant))
+    response.headers.add("Set-Cookie", ended_session_cookie(context.services, request.sent, context.tenant))
     return response
 
 
