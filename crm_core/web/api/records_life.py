@@ -8,9 +8,9 @@ from crm_core import errors
 from crm_core.records.erasing import ERASE, MOST_ERASED
 from crm_core.records.shape import Shape
 from crm_core.web.api.parameters import BOOLEAN, CURSOR, whole
-from crm_core.web.api.records_schemas import ID, IF_MATCH, KEY, READ_ERRORS, singular
+from crm_core.web.api.records_schemas import IF_MATCH, KEY, READ_ERRORS, of_type, singular
 from crm_core.web.api.records_types import DocumentedTypes, HistoryItems, singular_of
-from crm_core.web.operations import BASE, Operation, Parameter, Reply
+from crm_core.web.operations import Operation, Parameter, Reply
 
 _MOVE_ERRORS: Final = (
     *READ_ERRORS,
@@ -24,15 +24,10 @@ _MOVE_ERRORS: Final = (
 def archive_operation(shape: Shape) -> Operation:
     """The archiving."""
     return Operation(
-        method="DELETE",
-        path=f"{BASE}/{shape.name}/{{id}}",
+        **of_type(shape, "DELETE", "/{id}", "delete", "delete"),
         name=f"archive_{singular_of(shape)}",
         summary=f"Archive a {singular(shape)}.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:delete",
-        key=f"{shape.record_type.module}.delete",
         description="It leaves lists, searches, counts and limits, and can be restored. References to it stay.",
-        path_schemas=ID,
         parameters=(IF_MATCH,),
         replies={204: Reply(description="Archived and durable, or archived before.")},
         errors=_MOVE_ERRORS,
@@ -42,14 +37,9 @@ def archive_operation(shape: Shape) -> Operation:
 def restore_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The restoring."""
     return Operation(
-        method="POST",
-        path=f"{BASE}/{shape.name}/{{id}}/restore",
+        **of_type(shape, "POST", "/{id}/restore", "delete", "delete"),
         name=f"restore_{singular_of(shape)}",
         summary=f"Bring an archived {singular(shape)} back.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:delete",
-        key=f"{shape.record_type.module}.delete",
-        path_schemas=ID,
         parameters=(IF_MATCH, KEY),
         replies={
             200: Reply(
@@ -65,15 +55,10 @@ def restore_operation(shape: Shape, types: DocumentedTypes) -> Operation:
 def history_operation(shape: Shape) -> Operation:
     """The history."""
     return Operation(
-        method="GET",
-        path=f"{BASE}/{shape.name}/{{id}}/history",
+        **of_type(shape, "GET", "/{id}/history", "read", "view"),
         name=f"list_{singular_of(shape)}_history",
         summary=f"List who changed which member of a {singular(shape)}, newest first.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:read",
-        key=f"{shape.record_type.module}.view",
         description="The record's entries of the change feed, as long as they are retained.",
-        path_schemas=ID,
         parameters=(
             Parameter(name="limit", description="Entries of a page; 50 unless given.", schema=whole(1, 200)),
             CURSOR,
@@ -86,18 +71,13 @@ def history_operation(shape: Shape) -> Operation:
 def erase_operation(shape: Shape) -> Operation:
     """The erasing."""
     return Operation(
-        method="POST",
-        path=f"{BASE}/{shape.name}/{{id}}/erase",
+        **of_type(shape, "POST", "/{id}/erase", "erase", ERASE),
         name=f"erase_{singular_of(shape)}",
         summary=f"Remove the data of a {singular(shape)} for good.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:erase",
-        key=ERASE,
         description=(
             "Its data leaves every answer immediately, and every file of the tenant within 24 hours; backups keep it. "
             "409 `still_referenced` counts the records that refer to it, archived ones included."
         ),
-        path_schemas=ID,
         parameters=(
             IF_MATCH,
             Parameter(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ WRITE_ERRORS: Final = (
     errors.PluginFailed,
     errors.StorageFull,
 )
-ID: Final = {"id": UUID}
+_PATH_SCHEMAS: Final = {"id": UUID, EXTERNAL_ID: msgspec.json.schema(ExternalId)}
 IF_MATCH: Final = Parameter(
     name="If-Match",
     description="The ETag or quoted revision that the record must still have, or `*`; else 412 `revision_mismatch`.",
@@ -46,17 +46,28 @@ KEY: Final = Parameter(
 )
 
 
+def of_type(shape: Shape, method: str, path: str, scope: str, right: str) -> dict[str, Any]:
+    """The members of an operation that follow from its record type.
+
+    ``path``: below that of the type. ``right``: an action of the type's module, or a key of the core.
+    """
+    return {
+        "method": method,
+        "path": f"{BASE}/{shape.name}{path}",
+        "path_schemas": _PATH_SCHEMAS,
+        "tag": shape.record_type.TITLE,
+        "scope": f"{shape.name}:{scope}",
+        "key": right if "." in right else f"{shape.record_type.module}.{right}",
+    }
+
+
 def list_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The list, and the export of the whole selection."""
     title = shape.record_type.TITLE.lower()
     return Operation(
-        method="GET",
-        path=f"{BASE}/{shape.name}",
+        **of_type(shape, "GET", "", "read", "view"),
         name=f"list_{shape.name}",
         summary=f"List {title}.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:read",
-        key=f"{shape.record_type.module}.view",
         description=(
             f"Also as {NDJSON} or {CSV}: then the whole selection is streamed, `limit`, `cursor` and `total` do not "
             f"apply, and `{shape.record_type.module}.export` is needed besides."
@@ -77,14 +88,9 @@ def list_operation(shape: Shape, types: DocumentedTypes) -> Operation:
 def detail_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The detail."""
     return Operation(
-        method="GET",
-        path=f"{BASE}/{shape.name}/{{id}}",
+        **of_type(shape, "GET", "/{id}", "read", "view"),
         name=f"get_{singular_of(shape)}",
         summary=f"Read a {singular(shape)}.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:read",
-        key=f"{shape.record_type.module}.view",
-        path_schemas=ID,
         parameters=(IF_NONE_MATCH,),
         replies={
             200: Reply(description="The record.", schema=types.record, headers=("ETag",)),
@@ -97,13 +103,9 @@ def detail_operation(shape: Shape, types: DocumentedTypes) -> Operation:
 def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The create."""
     return Operation(
-        method="POST",
-        path=f"{BASE}/{shape.name}",
+        **of_type(shape, "POST", "", "write", "create"),
         name=f"create_{singular_of(shape)}",
         summary=f"Create a {singular(shape)}.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:write",
-        key=f"{shape.record_type.module}.create",
         parameters=(KEY,),
         body=Body(schema=types.input, limit=RECORD_LIMIT, example=record_example(shape)),
         replies={
@@ -128,14 +130,9 @@ def create_operation(shape: Shape, types: DocumentedTypes) -> Operation:
 def update_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The update."""
     return Operation(
-        method="PATCH",
-        path=f"{BASE}/{shape.name}/{{id}}",
+        **of_type(shape, "PATCH", "/{id}", "write", "update"),
         name=f"update_{singular_of(shape)}",
         summary=f"Change a {singular(shape)} by a JSON merge patch (RFC 7396).",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:write",
-        key=f"{shape.record_type.module}.update",
-        path_schemas=ID,
         parameters=(IF_MATCH, _ONLY_NEW, KEY),
         body=Body(schema=types.patch, limit=RECORD_LIMIT, media_types=MERGE_PATCH, example=record_example(shape)),
         replies={
@@ -159,15 +156,10 @@ def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     changed = Reply(description="Changed and durable.", schema=types.record, headers=("ETag",))
     created = Reply(description="Created and durable.", schema=types.record, headers=("ETag", "Location"))
     return Operation(
-        method="PUT",
-        path=f"{BASE}/{shape.name}/external/{{external_id}}",
+        **of_type(shape, "PUT", "/external/{external_id}", "write", "update"),
         name=f"put_{singular_of(shape)}",
         summary=f"Create or change the {singular(shape)} with the caller's own id.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:write",
-        key=f"{shape.record_type.module}.update",
         description=f"Members left out stay. Creating needs `{shape.name}.create`, changing `{shape.name}.update`.",
-        path_schemas={EXTERNAL_ID: msgspec.json.schema(ExternalId)},
         parameters=(IF_MATCH, _ONLY_NEW),
         body=Body(schema=types.patch, limit=RECORD_LIMIT, example=record_example(shape)),
         replies={200: changed, 201: created},
@@ -185,13 +177,9 @@ def put_operation(shape: Shape, types: DocumentedTypes) -> Operation:
 def batch_operation(shape: Shape, types: DocumentedTypes) -> Operation:
     """The batch."""
     return Operation(
-        method="POST",
-        path=f"{BASE}/{shape.name}/batch",
+        **of_type(shape, "POST", "/batch", "write", "update"),
         name=f"batch_{shape.name}",
         summary=f"Create or change up to {MAX_ITEMS} {shape.record_type.TITLE.lower()} in one request.",
-        tag=shape.record_type.TITLE,
-        scope=f"{shape.name}:write",
-        key=f"{shape.record_type.module}.update",
         description=(
             "An item's `id` names the record that it changes; else its `external_id` decides between create and "
             "change, and an item with neither is created. `if_revision` is the revision that the record must still "
