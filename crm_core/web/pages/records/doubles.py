@@ -55,13 +55,24 @@ async def double_banner(
     context: PageContext, record_type: RecordType, record: dict[str, Any], *, may_update: bool
 ) -> DoubleBanner | None:
     """The banner of a live record with the first other one that it doubles, leaving out those known to be none."""
-    checked = {record["id"]}
+    path, checked = f"{context.root}/{record_type.NAME}/{record['id']}", {record["id"]}
     for other, kind in await _matches(context, record_type, record):
         if other["id"] in checked:
             continue
         checked.add(other["id"])
-        if not await context.services.records.distinct.has(context.tenant, record["id"], other["id"]):
-            return _banner(context, record_type, record, DoubleMatch(other, kind), may_update=may_update)
+        if await context.services.records.distinct.has(context.tenant, record["id"], other["id"]):
+            continue
+        notice = PageNotice(
+            tone="info",
+            icon="people",
+            title=_title(context, record_type, other),
+            text=gettext("Both have the same email address.")
+            if kind == "email"
+            else gettext("Both have the same name and telephone number."),
+            href=f"{path}/compare/{other['id']}",
+            link=gettext("Compare"),
+        )
+        return DoubleBanner(notice=notice, distinct=f"{path}/distinct" if may_update else "", other=other["id"])
     return None
 
 
@@ -74,23 +85,6 @@ async def distinct_links(context: PageContext, record_type: RecordType, id_: str
             if record["archived_at"] is None:
                 links.append(PageLink(f"{path}/compare/{other}", record["name"]))
     return tuple(sorted(links, key=lambda link: link.text))
-
-
-def _banner(
-    context: PageContext, record_type: RecordType, record: Mapping[str, Any], match: DoubleMatch, *, may_update: bool
-) -> DoubleBanner:
-    path, other = f"{context.root}/{record_type.NAME}/{record['id']}", match.record
-    notice = PageNotice(
-        tone="info",
-        icon="people",
-        title=_title(context, record_type, other),
-        text=gettext("Both have the same email address.")
-        if match.kind == "email"
-        else gettext("Both have the same name and telephone number."),
-        href=f"{path}/compare/{other['id']}",
-        link=gettext("Compare"),
-    )
-    return DoubleBanner(notice=notice, distinct=f"{path}/distinct" if may_update else "", other=other["id"])
 
 
 async def _matches(context: PageContext, record_type: RecordType, data: Mapping[str, Any]) -> list[DoubleMatch]:
