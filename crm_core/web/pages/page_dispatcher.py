@@ -16,8 +16,7 @@ from crm_core.web.answers import JSON, Answer, for_head
 from crm_core.web.operations import BASE
 from crm_core.web.pages.browser import Response, begin
 from crm_core.web.pages.guard import GuardedRoute, nowhere
-from crm_core.web.pages.no_workspace import no_workspace
-from crm_core.web.pages.outage import outage, remembered_file
+from crm_core.web.pages.outage import no_workspace, outage, remembered_file
 from crm_core.web.pages.site import Site
 from crm_core.web.problems import problem
 from crm_core.web.request import Request
