@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -26,13 +26,6 @@ _MOST_DISTINCT: Final = 20
 """Records known to be no doubles that a page names."""
 
 
-class DoubleMatch(NamedTuple):
-    """A record that may be the same as another one, and the kind of the member that says so."""
-
-    record: dict[str, Any]
-    kind: str
-
-
 class DoubleBanner(msgspec.Struct, frozen=True, kw_only=True):
     """The banner of a record that has a double; ``distinct``: the form for "Not a duplicate", empty without the right.
 
@@ -48,7 +41,7 @@ async def double_of(context: PageContext, record_type: RecordType, data: dict[st
     """A live record that the user may see and that ``data`` doubles; None if there is none."""
     if not context.may(f"{record_type.NAME}.view"):
         return None
-    return next((match.record for match in await _matches(context, record_type, data)), None)
+    return next((record for record, _ in await _matches(context, record_type, data)), None)
 
 
 async def double_banner(
@@ -87,16 +80,18 @@ async def distinct_links(context: PageContext, record_type: RecordType, id_: str
     return tuple(sorted(links, key=lambda link: link.text))
 
 
-async def _matches(context: PageContext, record_type: RecordType, data: Mapping[str, Any]) -> list[DoubleMatch]:
-    """Every live record that ``data`` doubles, the one itself if it is stored; no query without email or telephone."""
+async def _matches(
+    context: PageContext, record_type: RecordType, data: Mapping[str, Any]
+) -> list[tuple[dict[str, Any], str]]:
+    """Every live record that ``data`` doubles, itself too if it is stored, and the kind of the member that says so."""
     sought = [
         (member, parameters) for member in record_type.members if (parameters := _parameters(record_type, member, data))
     ]
-    if not sought:
+    if not sought:  # no email address and no telephone number: no query
         return []
     found = await asyncio.gather(*(_listed(context, record_type, parameters) for _, parameters in sought))
     return [
-        DoubleMatch(record, member.kind)
+        (record, member.kind)
         for (member, _), records in zip(sought, found, strict=True)
         for record in records
         if member.kind == "email" or _same_name_and_number(member, record, data)

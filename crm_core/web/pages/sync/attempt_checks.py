@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-
-import msgspec
+from typing import NamedTuple
 
 from crm_core.language import gettext, ngettext
 from crm_core.model.log import LogEntry
@@ -12,14 +11,13 @@ from crm_core.sync.checks import LAST_UNVERIFIED, Check, failed_check
 from crm_core.web.pages.layout.parts import Mark
 
 
-class AttemptCheck(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptCheck(NamedTuple):
     """A check of one attempt, with a mark that says whether it passed, failed or was not reached."""
 
     number: int
     title: str
     mark: Mark
-    detail: str = ""
-    failed: bool = False
+    detail: str
 
 
 def check_that_failed(entry: LogEntry) -> Check | None:
@@ -34,14 +32,14 @@ def checks_of(entry: LogEntry, instance: str) -> Iterator[AttemptCheck]:
     last_passed = len(Check) if entry.error_code is None else failed.number - 1 if failed else verified
     details = _details(entry, instance)
     for check in Check:
-        number, title = check.number, gettext(check.title)
+        mark = Mark("idle", "minus", gettext("Not reached"))
         if check is failed:
-            yield AttemptCheck(number=number, title=title, mark=Mark("bad", "x", gettext("Failed")), failed=True)
-        elif number <= last_passed:
+            mark = Mark("bad", "x", gettext("Failed"))
+        elif check.number <= last_passed:
             mark = Mark("ok", "check", gettext("Passed"))
-            yield AttemptCheck(number=number, title=title, mark=mark, detail=details.get(check, ""))
-        else:
-            yield AttemptCheck(number=number, title=title, mark=Mark("idle", "minus", gettext("Not reached")))
+        yield AttemptCheck(
+            check.number, gettext(check.title), mark, details.get(check, "") if mark.tone == "ok" else ""
+        )
 
 
 def _details(entry: LogEntry, instance: str) -> Mapping[Check, str]:

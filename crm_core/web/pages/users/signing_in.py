@@ -86,14 +86,11 @@ async def forgot(context: AnonymousContext) -> Response:
         _log.warning("email_without_public_url", tenant=context.tenant, fix="set public_url in instance.yaml")
         return _not_sent(context, gettext("This workspace does not know its own web address yet."))
     sender.send_later(_send_reset(context, sender, email))
-    return context.page(PageView("forgot.html", form=False, notice=_sent()))
-
-
-def _sent() -> PageNotice:
     text = gettext(
         "If we know this address, we have sent a link to it. The link expires in {hours} hours.", hours=RESET_HOURS
     )
-    return PageNotice(tone="ok", icon="mail", title=gettext("Check your email."), text=text)
+    notice = PageNotice(tone="ok", icon="mail", title=gettext("Check your email."), text=text)
+    return context.page(PageView("forgot.html", form=False, notice=notice))
 
 
 def _not_sent(context: AnonymousContext, reason: str) -> Response:
