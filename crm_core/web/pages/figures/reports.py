@@ -23,6 +23,7 @@ from crm_core.web.pages.layout.parts import PageLink, PeriodLink, with_query
 from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
 from crm_core.web.pages.page_context import PageContext
+from crm_core.web.pages.records.list_view import Filter
 from crm_core.web.pages.records.picking import matches_of
 
 MODULE: Final = "reports"
@@ -147,8 +148,7 @@ class _Reports:
             period=self._period,
             module=owned.NAME if owned else "",
             owner_member=(owned.OWNER or "") if owned else "",
-            owner=chosen.owner,
-            owner_name=name if chosen.owner else "",
+            owner=Filter("owner", gettext("Owner"), chosen.owner, picked=True, shown=name if chosen.owner else ""),
             currency=chosen.currency if chosen.currency != self._own else "",
             left_out=tuple(self._left_out(path)),
             figures=tuple(figure for each in self._sales[:1] for figure in each.figures),
