@@ -10,7 +10,7 @@ from crm_core.model.times import from_input
 from crm_core.services import Services
 from crm_core.web.answers import Answer, answer, empty
 from crm_core.web.api.parameters import UUID
-from crm_core.web.api.users_schemas import MANAGE
+from crm_core.web.api.users import MANAGE
 from crm_core.web.operations import BASE, Body, Operation, Reply, Route
 from crm_core.web.reading import read_json, value_as
 from crm_core.web.request import Request
