@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -29,6 +30,7 @@ from crm_core.web.pages.sync.names import PUSHED, member_name, section_title
 ROOT = Path(__file__).parents[1]
 _TEMPLATES = {"**.html": {"silent": "false"}, "**.txt": {"silent": "false"}}
 _METHODS = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.js", "javascript")]
+_MARKED = ("web/pages/", "mail/emails.py")  # whose sentences are all marked
 _FUNCTIONS = {"gettext": 1, "gettext_noop": 1, "ngettext": 2}  # with the number of their messages
 
 
@@ -38,7 +40,7 @@ def catalogues() -> list[Path]:
 
 
 def messages(package: Path) -> Catalog:
-    """The messages of the core or of a plugin: marked sentences, and the titles and labels that it defines."""
+    """The messages of the core or of a plugin: its sentences, and the titles and labels that it defines."""
     template = Catalog(charset="utf-8")
     for path in sorted(package.rglob("*.py")):
         text = path.read_text()
@@ -53,7 +55,24 @@ def messages(package: Path) -> Catalog:
         if type(payload_type).__module__.partition(".")[0] == package.name:
             for name in _names_in(payload_type.SECTION):
                 template.add(name, context=PUSHED)
+    for message, place in _said(package):
+        if message not in template:
+            template.add(message, locations=[(place, None)])
     return template
+
+
+@cache
+def _said(package: Path) -> tuple[tuple[str, str], ...]:
+    """The sentences of the API without values in them that a catalogue has, each with the first module that says it."""
+    listed = {message.id for path in package.glob("translations/*.po") for message in read(path) if message.id}
+    plain = {one for one in listed if isinstance(one, str) and " " in one and "{" not in one}
+    found: dict[str, str] = {}
+    for path in sorted(package.rglob("*.py")):
+        place = str(path.relative_to(package))
+        for node in ast.walk(ast.parse("" if place.startswith(_MARKED) else path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in plain:
+                found.setdefault(node.value, place)
+    return tuple(found.items())
 
 
 def _in_python(tree: ast.AST) -> Iterator[str | tuple[str, ...]]:

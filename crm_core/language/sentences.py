@@ -1,7 +1,7 @@
 """Sentences of the API that pages show too: recognized in English, and shown in the user's language.
 
-A name in braces matches any text. The text stays as it is, unless its name is in ``LOOKED_UP``. Plugins have their
-sentences in their catalogues.
+A name in braces matches any text. The text stays as it is, unless its name is in ``LOOKED_UP``. A sentence without one
+needs no pattern: catalogues have it as it is written where it is said. Plugins have their sentences in theirs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from functools import cache
 from typing import Final
 
 from crm_core.language.catalogue import gettext_noop
-from crm_core.language.push_sentences import PUSH_SENTENCES
 
 SENTENCES: Final = (
     gettext_noop("The plan includes {limit} users, and all are in use. Ask your operator to raise the limit."),
@@ -22,32 +21,11 @@ SENTENCES: Final = (
     gettext_noop("The plan of this workspace does not include {key}."),
     gettext_noop("Your role or assignment does not include {key}; an admin can change that."),
     gettext_noop("Your role does not include {key}; an admin can change that."),
-    gettext_noop("The subscription is suspended: records can be read, not written."),
-    gettext_noop("The current password is wrong."),
-    gettext_noop("Too many people are signing in right now. Try again in a second."),
-    gettext_noop("Too many failed sign-ins for this account or from this address. Wait, then try again."),
-    gettext_noop("This link was used, has expired, or is incomplete. Request a new one."),
-    gettext_noop("Only a super admin can make or change a super admin. Ask one."),
-    gettext_noop("Someone else changed this user. Read it again, then repeat your change."),
-    gettext_noop("Someone else changed this user at the same time. Send the request again."),
-    gettext_noop("This is the last super admin who can sign in. Make another one first."),
-    gettext_noop("Another user has this email address. Enter a different one."),
-    gettext_noop("The password must not be the email address."),
-    gettext_noop("There is no user with this id."),
-    gettext_noop("There is no record with this id."),
-    gettext_noop("This record is archived. Restore it to change it."),
     gettext_noop("`{name}` must show something. Enter a text."),
-    gettext_noop("This number is too large. Enter a smaller one."),
-    gettext_noop("This must be the id of a record."),
     gettext_noop("This must be one of {choices}."),
     gettext_noop("This must be {what}."),
-    gettext_noop("This value does not fit."),
-    gettext_noop("This value does not fit; see the documentation."),
     gettext_noop("Unknown member. Known members: {known}."),
     gettext_noop("`{name}` is missing; add it."),
-    gettext_noop("The receiver is off for the whole instance: sync.enabled is false in instance.yaml."),
-    gettext_noop("The receiver is off for this tenant: it has no entry in keys.yaml, or one that says sync: disabled."),
-    gettext_noop("No key is active now, so every push is refused. Add a key to keys.yaml, or fix the dates of one."),
     gettext_noop("The last {number} verified pushes all failed ({codes}). See the sync log for the reasons."),
     gettext_noop(
         "There are records of the type {type}, which no plugin brings. They stay stored. Install or enable it."
@@ -69,93 +47,98 @@ SENTENCES: Final = (
         "The newest {number} signed attempts failed verification, and none has passed since. If they are the "
         "platform's, this is why: {what}"
     ),
-    gettext_noop(
-        "The signature was not made with this key over these bytes. Check the bytes of the key, and that you send what "
-        "you sign. crm explain finds the cause."
-    ),
-    gettext_noop("The request is not signed. Send the headers of one signature scheme."),
     gettext_noop("This tenant has no key of version {version}. Sign with expected_key of sync health."),
-    gettext_noop("No key of this tenant is active now."),
-    gettext_noop("The body names another tenant than the address."),
-    gettext_noop("The data is not valid. See errors for every place and its fix."),
-    gettext_noop("The record is not valid. `errors` lists every problem."),
-    gettext_noop("The user is not valid. `errors` lists every problem."),
-    gettext_noop("This user is being changed by others right now. Send the request again."),
-    gettext_noop("This token is being changed by others right now. Send the request again."),
-    gettext_noop("Your account was changed at the same time. Send the request again."),
-    gettext_noop("There is no token with this id. `crm token list` shows the existing ones."),
-    gettext_noop("Too many people are signing in to this account. Try again."),
-    gettext_noop("The server has too few threads right now. Try again."),
-    gettext_noop("Too many others are writing right now. Send the request again."),
-    gettext_noop("The connection to the storage broke. Read the record, then send the request again."),
-    gettext_noop("The connection to the storage broke during the write. Check whether it was done, then repeat it."),
-    gettext_noop("The name must be up to 200 printable characters on one line."),
-    gettext_noop("The expiry is in the past. Enter a later time."),
     gettext_noop("Enter a name of up to {number} characters."),
-    gettext_noop("This view has too many filters. Remove some of them."),
     gettext_noop("You have {number} views of this list. Remove one of them first."),
-    gettext_noop("Someone else changed this record. Read it, merge, and send its new revision."),
-    gettext_noop("There is no such record, so it has no revision that could match."),
     gettext_noop("This would erase more than {number} records. Erase some of those that refer to it first."),
-    gettext_noop("Other records refer to this one, archived ones included. Erase them first, or send cascade=true."),
     gettext_noop("There is no record with this id in {type}. Create or restore it first."),
-    gettext_noop("Another record of this type has this external id. Use PUT to update that one."),
     gettext_noop(
         "{name} has this `{member}`, and no two records of the type may. Send another value, or change that record."
     ),
     gettext_noop("Item {number} names this record already. Send one of the two in another batch."),
-    gettext_noop("There is no record with this id. Leave `id` out to create one."),
     gettext_noop("The module {name} is not available here ({reason})."),
-    gettext_noop("The name server did not answer in time."),
-    gettext_noop("It offers STARTTLS."),
-    gettext_noop("It offers no sign-in at all."),
     gettext_noop("It offers {names}."),
-    *PUSH_SENTENCES,
-    gettext_noop("text of 1 to 200 characters on one line"),
-    gettext_noop("text of up to 2,000 characters, no control characters"),
-    gettext_noop("text of up to 10,000 characters, no control characters"),
-    gettext_noop("an email address such as info@example.com"),
-    gettext_noop("a telephone number such as +49 30 1234-56 ext. 7, up to 40 characters with a digit among them"),
-    gettext_noop("an ISO 4217 code such as EUR"),
-    gettext_noop('an amount as text such as "1250.00", up to 12 digits before the point and 4 behind it'),
-    gettext_noop("a time with its zone such as 2026-11-24T02:00:00Z"),
-    gettext_noop("the id of a record, a UUID in lower case"),
-    gettext_noop("a list of up to 50 texts"),
-    gettext_noop("1 to 64 letters, digits, `_.-`"),
-    gettext_noop("an object of up to 100 members, their names of 1 to 64 letters, digits, `_.-`"),
-    gettext_noop("a text of up to 2,000 characters, a number (integers up to 2^53-1), true or false"),
-    gettext_noop("a date such as 2026-11-24"),
+    gettext_noop("Unknown payload type {name}. Known types: {known}."),
+    gettext_noop("Send the body as {type}, in one Content-Type field."),
+    gettext_noop("Send {type} in UTF-8."),
+    gettext_noop("The body is over {limit} bytes; send less in one request."),
+    gettext_noop("The request has headers of {names}. Send those of one scheme."),
+    gettext_noop("The scheme {name} is not accepted for this tenant. Use {allowed}."),
+    gettext_noop("The header {name} is missing; send every header of one signature scheme."),
+    gettext_noop("The header {name} appears {number} times; send it once."),
+    gettext_noop("No key of this tenant may be used with the scheme {name}."),
+    gettext_noop("The key of version {version} is a {kind} key, which {name} cannot use. Use another scheme."),
+    gettext_noop("The key of version {version} may not be used with the scheme {name}. Use {allowed}."),
+    gettext_noop("The key of version {version} may not be used from this address."),
+    gettext_noop("The key of version {version} may not push {section}; it may push {allowed}."),
+    gettext_noop("The key of version {version} is {state}. Sign with expected_key of sync health."),
+    gettext_noop("staged"),
+    gettext_noop("expired"),
+    gettext_noop("revoked"),
+    gettext_noop(
+        "The request's clock is {number} seconds {side} this server's. At most {behind} seconds behind and {ahead} "
+        "ahead are accepted. Set the clock that is wrong."
+    ),
+    gettext_noop("The timestamp {number} looks like milliseconds. Send seconds."),
+    gettext_noop("The signature expired at {number}, before it arrived. Sign again, with a later end."),
+    gettext_noop("behind"),
+    gettext_noop(
+        "Key version {version} has signed pushes with later timestamps, whose nonces have been forgotten: this request "
+        "could be a replay. If the clocks were ahead then and are right now, ask the operator to rotate the key: crm "
+        "keys rotate {tenant}."
+    ),
+    gettext_noop("Request {id} already used this nonce. Sign again with a new one."),
+    gettext_noop(
+        "Request {id} already used this nonce and was accepted. If you sent it again, nothing is left to do. Sign a "
+        "new push with a new nonce."
+    ),
+    gettext_noop("A repeat of request {id}, which was accepted; nothing was changed."),
+    gettext_noop("The body is not UTF-8: byte {at} does not fit."),
+    gettext_noop("The body is not JSON: {problem} at character {at}."),
+    gettext_noop("The body nests deeper than {number} levels."),
+    gettext_noop("The member {name} appears twice in one object; send it once."),
+    gettext_noop("Send a whole number from 1 to {most}."),
+    gettext_noop("Send text of up to {most} characters."),
+    gettext_noop("The scheme {name} does not sign the instance. Add instance to the body."),
+    gettext_noop("Request {id} sent this exact body before. There is nothing left to do."),
+    gettext_noop("The version must exceed {highest}, the highest accepted; it is {version}. Send a higher one."),
+    gettext_noop("The push contains no section. Send at least one of {known}."),
+    gettext_noop("Unknown section. Known sections: {known}."),
+    gettext_noop("Unknown section {name}. Known sections: {known}."),
+    gettext_noop("More errors follow. Fix the first {number}."),
+    gettext_noop(
+        "The catalog no longer has the module `{name}`, so this has no effect. Add it to modules.yaml, or push without "
+        "it."
+    ),
+    gettext_noop("The module {name} is removed; its {number} records stay and return with it."),
+    gettext_noop(
+        "The sections {winner} and {loser} give different values for {place}; that of {winner} applies, since what "
+        "denies wins, else the first by name. Push one of them without it."
+    ),
+    gettext_noop("The section {section} names {names}, unknown to {file}. Add it there, or push {section} without it."),
+    gettext_noop(
+        "The section {section} is stored, but no plugin brings its payload type. Its data stays stored. Install or "
+        "enable the plugin."
+    ),
+    gettext_noop(
+        "The plugin {name} cannot read the stored section {place}: {problem} Push the section whole (strategy "
+        "replace), restore a revision, or install a version of the plugin that reads it."
+    ),
+    gettext_noop("It was stored with schema version {version}, and the plugin reads up to {present}."),
+    gettext_noop("Its method {name} failed."),
+    gettext_noop("The history of {section} has no revision {revision}. Its list shows the stored ones."),
+    gettext_noop("The payload type can no longer read this revision. {problem} Restore a newer one."),
+    gettext_noop("The URL is longer than {most} characters; shorten it."),
+    gettext_noop("{problem} The last one failed with {code}."),
+    gettext_noop("{section}, member {member}"),
+    gettext_noop("{name} is not a JSON number."),
+    gettext_noop("{names} changed, so the stored secret is not used. Push the section with its secret."),
+    gettext_noop("{name} must be a number of at most {most} plain digits, without sign or leading zero."),
     gettext_noop("a password of {least} to {most} characters"),
     gettext_noop("text"),
-    gettext_noop("a whole number"),
-    gettext_noop("a number"),
-    gettext_noop("an object"),
-    gettext_noop("a list"),
-    gettext_noop("a whole number, 0 or more"),
-    gettext_noop("the name of a module"),
-    gettext_noop("a feature key such as customers.create"),
-    gettext_noop("a feature key, or customers.* for all of a module"),
-    gettext_noop("a feature key, customers.* for all of a module, or *.view for an action of all modules"),
-    gettext_noop("an icon name of A-Z a-z 0-9 _ and -"),
-    gettext_noop("a time in UTC such as 2027-01-31T00:00:00Z"),
-    gettext_noop("a BCP 47 language tag such as en-GB"),
-    gettext_noop("an IANA time zone such as Europe/Berlin"),
-    gettext_noop("a date pattern such as YYYY-MM-DD"),
-    gettext_noop("a time of day such as 09:30"),
-    gettext_noop("a host name or address, without a scheme or a port"),
-    gettext_noop("a port from 1 to 65535"),
-    gettext_noop("whole seconds from 1 to 300"),
-    gettext_noop("text of 1 to 1,000 characters, no control characters"),
-    gettext_noop("an https URL of up to 2,048 characters"),
-    gettext_noop("an https URL or a data:image of up to 64 KiB"),
-    gettext_noop("a color, exactly #rrggbb"),
-    gettext_noop("1 day"),
     gettext_noop("{number} days"),
-    gettext_noop("1 hour"),
     gettext_noop("{number} hours"),
-    gettext_noop("1 minute"),
     gettext_noop("{number} minutes"),
-    gettext_noop("1 second"),
     gettext_noop("{number} seconds"),
 )
 EXPECTATIONS: Final = (

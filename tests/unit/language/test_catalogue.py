@@ -226,4 +226,4 @@ def test_a_span_inside_a_sentence_of_the_api_is_translated() -> None:
     with using_language(Languages().by_tag["de"]):
         text = localized("A push is expected every 1 day; the last was accepted 3 days ago.")
         assert text == "Erwarteter Abstand der Übertragungen: 1 Tag; seit der letzten angenommenen: 3 Tage."
-        assert localized("This must be a color, exactly #rrggbb.") == "Hier muss stehen: eine Farbe, genau als #rrggbb."
+        assert localized("This must be a date such as 2026-11-24.") == "Hier muss stehen: ein Datum wie 2026-11-24."
