@@ -7,7 +7,8 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from crm_core.errors import Finding
-from crm_core.model.fields import bare, convert, is_struct, step, struct_fields
+from crm_core.model.diff import steps_of
+from crm_core.model.fields import bare, convert, is_struct, struct_fields
 
 
 def convert_changed(data: Any, type_: Any, before: Any) -> tuple[Any | None, tuple[Finding, ...]]:
@@ -33,7 +34,7 @@ def as_stored(value: Any, type_: Any) -> Any | None:
 def _is_unchanged(finding: Finding, data: Any, before: Any) -> bool:
     if finding.code != "invalid_value":
         return False
-    for name in finding.pointer.split("/")[1:]:
+    for name in steps_of(finding.pointer):
         data, before = _member(data, name), _member(before, name)
     return isinstance(data, str | int | float) and data == before
 
@@ -41,7 +42,7 @@ def _is_unchanged(finding: Finding, data: Any, before: Any) -> bool:
 def _member(value: Any, name: str) -> Any:
     """The member or item that a step of a pointer names."""
     if isinstance(value, dict):
-        return next((item for member, item in value.items() if step(member) == f"/{name}"), None)
+        return value.get(name)
     return value[int(name)] if isinstance(value, list) and name.isdigit() and int(name) < len(value) else None
 
 
