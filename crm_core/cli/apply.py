@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -70,9 +69,7 @@ def command(
     desired = read_folder(folder, only, lambda section: _secret_members(source, section), Secrets(os.environ, folder))
     _ = source.outline  # raises if keys.yaml cannot be read: then nothing can be signed
     pairs = key_pairs(private_keys)
-    report = TenantReport[TenantResult](
-        [*desired.tenants, *desired.failed], lambda result: _show(result, as_json=as_json)
-    )
+    report = TenantReport[TenantResult]([*desired.tenants, *desired.failed], _show, as_json=as_json)
     for tenant, why in desired.failed.items():
         report.add(tenant, "failed", failure(tenant, why))
     signing: dict[str, SigningTarget] = {}
@@ -101,8 +98,7 @@ def command(
         done=lambda result: report.add(result.tenant, result.status, result),
         watch=_show_pause,
     )
-    if not as_json:
-        report.show_counts()
+    report.show_counts()
     raise SystemExit(_exit_code(report.statuses))
 
 
@@ -130,11 +126,7 @@ def _show_pause(tenant: str, pause: Pause) -> None:
     show_pause(pause, tenant)
 
 
-def _show(result: TenantResult, *, as_json: bool) -> None:
-    document = msgspec.to_builtins(result)
-    if as_json:
-        click.echo(json.dumps(document, ensure_ascii=False))
-        return
+def _show(result: TenantResult) -> None:
     reason, *more = problem_lines(result.problem) if result.problem is not None else [""]
     headline = f"{result.tenant}  {click.style(result.status, fg=_COLORS.get(result.status))}"
     click.echo(headline + (f": {reason}" if reason else _applied_text(result)))
@@ -143,7 +135,7 @@ def _show(result: TenantResult, *, as_json: bool) -> None:
     if result.problem is not None and result.revision is not None:
         click.echo(f"  the other sections are applied{_applied_text(result)}")
     if result.changes:
-        show_changes(document["changes"])
+        show_changes(msgspec.to_builtins(result.changes))
 
 
 def _applied_text(result: TenantResult) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -76,7 +75,7 @@ def command(
 
 def _reported(signing: Mapping[str, SigningTarget | SetupError], *, as_json: bool) -> Sequence[str]:
     """Print the health of each tenant by name and how many have which status; return the statuses."""
-    reports = TenantReport[Report](signing, lambda report: _show(report, as_json=as_json))
+    reports = TenantReport[Report](signing, _show, as_json=as_json)
 
     def add(report: Report) -> None:
         reports.add(report["tenant"], report["status"], report)
@@ -98,7 +97,7 @@ def _reported(signing: Mapping[str, SigningTarget | SetupError], *, as_json: boo
         done=add,
         watch=watch,
     )
-    if not as_json and len(signing) > 1:
+    if len(signing) > 1:
         reports.show_counts()
     return reports.statuses
 
@@ -122,10 +121,7 @@ def _report(tenant: str, status: str, *reasons: str) -> Report:
     return {"tenant": tenant, "status": status, "reasons": [reason.strip() for reason in reasons]}
 
 
-def _show(report: Report, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(report, ensure_ascii=False))
-        return
+def _show(report: Report) -> None:
     click.echo(f"{report['tenant']}  {click.style(report['status'], fg=_COLORS.get(report['status']))}")
     for reason in report["reasons"]:
         click.echo(f"  {reason}")

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from crm_core.cli.groups import CommandGroup, Number
-from crm_core.cli.output import discard_output
+from crm_core.cli.output import discard_output, print_line
 from crm_core.cli.running import (
     config_option,
     perform,
@@ -124,10 +124,7 @@ def tail(*, tenant: str, last: int, config: Path, as_json: bool, **options: str 
     """Print the last entries, then each new one as it arrives, until interrupted; ends there if no server runs."""
     try:
         for entry in stream(config, "log.tail", tenant=tenant, filters=_filled_in(options), last=last):
-            if as_json:
-                click.echo(json.dumps(entry, ensure_ascii=False))
-            else:
-                _show(entry)
+            (print_line if as_json else _show)(entry)
     except KeyboardInterrupt:
         discard_output()  # an interrupted write may have written the line that is still in the buffer
 

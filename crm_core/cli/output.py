@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
 from collections import Counter
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import click
+import msgspec
 
 T = TypeVar("T")
 
@@ -65,11 +67,20 @@ def clear_progress() -> None:
         click.echo("\r\033[K", nl=False, err=True)
 
 
-class TenantReport(Generic[T]):
-    """Shows the results of tenants in the order of their names, each as soon as the ones before it are known."""
+def print_line(value: object) -> None:
+    """Print a value as a line of JSON."""
+    click.echo(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
 
-    def __init__(self, tenants: Iterable[str], show: Callable[[T], None]) -> None:
-        self._waiting, self._show = sorted(tenants, reverse=True), show
+
+class TenantReport(Generic[T]):
+    """Shows the results of tenants in the order of their names, each as soon as the ones before it are known.
+
+    Each is a line of JSON, or what ``show`` prints.
+    """
+
+    def __init__(self, tenants: Iterable[str], show: Callable[[T], None], *, as_json: bool) -> None:
+        self._waiting, self._as_json = sorted(tenants, reverse=True), as_json
+        self._show = print_line if as_json else show
         self._of = len(self._waiting)
         self._known: dict[str, T] = {}
         self.statuses: list[str] = []
@@ -84,7 +95,9 @@ class TenantReport(Generic[T]):
         show_progress(len(self.statuses), self._of)
 
     def show_counts(self) -> None:
-        """Print how many tenants have each status, such as ``4 tenants: 3 applied, 1 refused``."""
+        """Print how many tenants have each status, such as ``4 tenants: 3 applied, 1 refused``; nothing as JSON."""
+        if self._as_json:
+            return
         counts = ", ".join(f"{count} {status}" for status, count in sorted(Counter(self.statuses).items()))
         click.echo(f"{self._of} {'tenant' if self._of == 1 else 'tenants'}: {counts}")
 
