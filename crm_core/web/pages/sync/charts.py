@@ -15,7 +15,7 @@ from crm_core.web.pages.figures.charts import Chart, Series, Table, column_chart
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.sync.outcomes import outcome_of
 
-FILLS: Final = {"applied": "f-ok", "unchanged": "f4", "rejected": "f3", "failed": "f-no"}
+FILLS: Final = {"applied": "f-ok", "unchanged": "f4", "rejected": "f-rejected", "failed": "f-failed"}
 """The outcomes that the chart shows, with the classes of their bars."""
 
 
