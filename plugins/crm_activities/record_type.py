@@ -7,6 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from crm_core.model.folded_text import is_visible, one_line
 from crm_core.model.record_members import Line, Moment, Notes, RecordId
 from crm_core.plugin.record_type import RecordType, Reference
 
@@ -44,5 +45,5 @@ class Activities(RecordType):
         """Name an activity without a name after the first line of its text that shows something."""
         if record.name is not None or record.text is None:
             return record
-        first = next((line.strip() for line in record.text.splitlines() if line.strip()), "")
-        return replace(record, name=first[:_LONGEST_NAME].strip() or None)
+        first = next((line for line in record.text.splitlines() if is_visible(line)), "")
+        return replace(record, name=one_line(one_line(first.replace("\t", " "))[:_LONGEST_NAME]) or None)

@@ -90,9 +90,10 @@ class TestActivities(RecordTypeSuite):
 
     def test_the_first_line_is_the_name(self) -> None:
         """An activity without a name is named after the first line of its text; without both it is refused."""
-        named = self.shape().validate({"text": "\n  Wants three boats \nby May"}).content
-        assert named is not None
-        assert named.record.name == "Wants three boats"
+        for text in ("\n  Wants three boats \nby May", "\u200c\u00a0\u200c\n\u200bWants three\tboats"):
+            named = self.shape().validate({"text": text}).content
+            assert named is not None
+            assert named.record.name == "Wants three boats"
         assert self.pointers({"kind": "note"}) == {"/name"}
 
     def test_a_missing_name_is_listed_with_the_other_errors(self) -> None:
