@@ -1,8 +1,27 @@
 """Every error the outside can see: one base, one class per wire code.
 
-``CrmError`` carries status, code, title, detail and evidence. Each of its families has a module: ``RequestError`` (the
-request as such), ``AccessError`` (who may do what), ``PushError`` (why a push was refused, in the order of the checks),
-``RecordError`` and ``ServerError`` (ours: nothing was changed and nothing was used up).
+::
+
+    CrmError                          carries status, code, title, detail and evidence
+    ├── RequestError                  the request as such
+    │     NotFound, MethodNotAllowed, NotAcceptable, MalformedPath, MalformedRequest, HeadTooLarge,
+    │     RequestTimeout, InvalidParameter, UnknownParameter, InvalidCursor, CursorExpired,
+    │     PayloadTooLarge, UnsupportedMediaType, RateLimited, TooManyStreams
+    ├── AccessError                   who may do what
+    │     Unauthenticated, CsrfFailed, InvalidCredentials, LoginThrottled, TokenReused, InsufficientScope,
+    │     ModuleUnavailable, FeatureUnavailable, PermissionDenied, SubscriptionSuspended, LimitReached
+    ├── PushError                     why a push was refused, in the order of the checks
+    │     MisdirectedInstance, UnknownTenant, UnknownPayloadType, ReceiverDisabled, SignatureMissing,
+    │     SignatureMalformed, AmbiguousSignature, SchemeNotAccepted, KeyUnknown, KeyInactive,
+    │     SignatureInvalid, SignatureIncomplete, TimestampOutOfWindow, SourceNotAllowed, TypeNotAllowed,
+    │     ReplayedNonce, MalformedJson, InvalidEnvelope, TenantMismatch, TypeMismatch, DuplicatePayload,
+    │     StaleVersion, InvalidPayload, SecretRequired, ModuleBlocked, ModuleUnsupported
+    ├── RecordError
+    │     InvalidRecord, ExternalIdTaken, IdempotencyConflict, RevisionMismatch, RecordExists,
+    │     RecordArchived, StillReferenced, NotUnique
+    └── ServerError                   ours: nothing was changed and nothing was used up
+          PluginFailed, InternalError, StorageUnavailable, StorageFull, TooManyConnections,
+          InstanceUnavailable, InstanceTimeout
 
 ``SetupError`` is no CrmError: it reports files and plugins to an admin at start, and never reaches a client.
 

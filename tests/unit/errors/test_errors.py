@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from crm_core import errors
@@ -16,6 +18,12 @@ def test_each_wire_code_has_one_class() -> None:
     codes = [one.code for one in wire_classes()]
     assert len(codes) == len(set(codes))
     assert all(getattr(errors, one.__name__) is one for one in wire_classes())
+
+
+def test_the_tree_shows_every_class() -> None:
+    """The tree at the top of the package shows all classes with a wire code."""
+    shown = set(re.findall(r"\w+", errors.__doc__ or ""))
+    assert {one.__name__ for one in wire_classes()} <= shown
 
 
 def test_an_error_without_a_sentence_still_says_what_happened() -> None:
