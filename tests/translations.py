@@ -6,6 +6,7 @@ A new message is added without a translation, one that is gone is removed: ``pyt
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -30,6 +31,7 @@ from crm_core.web.pages.sync.names import PUSHED, member_name, section_title
 ROOT = Path(__file__).parents[1]
 _TEMPLATES = {"**.html": {"silent": "false"}, "**.txt": {"silent": "false"}}
 _METHODS = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.js", "javascript")]
+_PLACE = re.compile(r"\{[a-z_]*\}")
 _MARKED = ("web/pages/", "mail/emails.py")  # whose sentences are all marked
 _FUNCTIONS = {"gettext": 1, "gettext_noop": 1, "ngettext": 2}  # with the number of their messages
 
@@ -63,16 +65,31 @@ def messages(package: Path) -> Catalog:
 
 @cache
 def _said(package: Path) -> tuple[tuple[str, str], ...]:
-    """The sentences of the API without values in them that a catalogue has, each with the first module that says it."""
+    """The sentences of the API that a catalogue has, each with the first module that says it.
+
+    Those of the core with values in them are patterns, which are marked.
+    """
     listed = {message.id for path in package.glob("translations/*.po") for message in read(path) if message.id}
-    plain = {one for one in listed if isinstance(one, str) and " " in one and "{" not in one}
+    sentences = {
+        _PLACE.sub("{}", one): one
+        for one in listed
+        if isinstance(one, str) and " " in one and ("{" not in one or package.parent.name == "plugins")
+    }
     found: dict[str, str] = {}
     for path in sorted(package.rglob("*.py")):
         place = str(path.relative_to(package))
         for node in ast.walk(ast.parse("" if place.startswith(_MARKED) else path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in plain:
-                found.setdefault(node.value, place)
+            sentence = sentences.get(_PLACE.sub("{}", text_of(node)))
+            if sentence is not None:
+                found.setdefault(sentence, place)
     return tuple(found.items())
+
+
+def text_of(node: ast.AST) -> str:
+    """The text of a constant, or of an f-string with ``{}`` for each value; empty for other code."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _in_python(tree: ast.AST) -> Iterator[str | tuple[str, ...]]:

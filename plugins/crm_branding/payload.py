@@ -11,7 +11,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from crm_branding.pictures import picture_problem
 from crm_core.errors import Finding
-from crm_core.language import gettext_noop
 from crm_core.model.presentation import Appearance, LabelledLink
 from crm_core.model.text_types import Email, Line, Paragraphs, https_trouble
 from crm_core.plugin.payload import PayloadContext, PayloadType
@@ -150,9 +149,7 @@ def _weak(colors: Colors) -> tuple[Finding, ...]:
             continue
         ratio = contrast(one, other)
         if ratio < least:
-            text = gettext_noop(
-                "The contrast of {upper} on {lower} is {ratio}. WCAG AA requires {least} or more."
-            ).format(upper=upper, lower=lower, ratio=f"{ratio:.2f}", least=f"{least:g}")
+            text = f"The contrast of {upper} on {lower} is {ratio:.2f}. WCAG AA requires {least:g} or more."
             found.append(Finding(f"/colors/{upper}", "low_contrast", text, warning=True))
     return tuple(found)
 

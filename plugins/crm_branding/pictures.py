@@ -8,11 +8,9 @@ import struct
 import zlib
 from struct import unpack_from
 
-from crm_core.language import gettext_noop
-
 PICTURE_BYTES = 64 * 1024
-_TOO_LARGE = gettext_noop("The picture has {size} bytes; the limit is {limit}. Make it smaller, or use an https URL.")
-_INCOMPLETE = gettext_noop("The data is not a complete {kind} picture. Encode the file again.")
+_TOO_LARGE = "The picture has {size} bytes; the limit is {limit}. Make it smaller, or use an https URL."
+_INCOMPLETE = "The data is not a complete {kind} picture. Encode the file again."
 _DATA_URL = re.compile(r"\Adata:image/(png|jpeg|webp);base64,([A-Za-z0-9+/]+={0,2})\Z")
 # 64 KiB of deflate can unpack to twice this; no logo does.
 _UNPACKED_BYTES = 32 * 1024 * 1024
@@ -25,11 +23,11 @@ def picture_problem(url: str) -> str | None:
     """The problem of a ``data:`` picture, as a message; None if it is valid."""
     match = _DATA_URL.match(url)
     if match is None:
-        return gettext_noop("Start the data: URL with data:image/png;base64, (or jpeg or webp), followed by base64.")
+        return "Start the data: URL with data:image/png;base64, (or jpeg or webp), followed by base64."
     try:
         data = binascii.a2b_base64(match[2], strict_mode=True)
     except binascii.Error:
-        return gettext_noop("The picture is not valid base64. Encode the file again.")
+        return "The picture is not valid base64. Encode the file again."
     if len(data) > PICTURE_BYTES:
         return _TOO_LARGE.format(size=len(data), limit=PICTURE_BYTES)
     is_valid = {"png": _is_png, "jpeg": _is_jpeg, "webp": _is_webp}[match[1]]

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 from msgspec import Struct
 
 from crm_core.errors import Finding
-from crm_core.language import gettext_noop
 from crm_core.model.currencies import CURRENCIES
 from crm_core.model.record_members import Amount, Currency, Custom, Day, Line, Notes, RecordId, Tags
 from crm_core.plugin.record_type import Pipeline, RecordType, Reference
@@ -51,5 +50,5 @@ class Deals(RecordType):
     def check(self, record: Deal, before: Any = None) -> Iterable[Finding]:  # noqa: ARG002 -- the interface's
         """Refuse unknown currencies."""
         if record.currency is not None and record.currency not in CURRENCIES:
-            message = gettext_noop("Unknown currency. Use an ISO 4217 code such as EUR.")
+            message = "Unknown currency. Use an ISO 4217 code such as EUR."
             yield Finding("/currency", "invalid_value", message)

@@ -11,7 +11,6 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from crm_core.errors import Finding
-from crm_core.language import gettext_noop
 from crm_core.model.catalog import Catalog
 from crm_core.model.entitlements import Entitlements
 from crm_core.model.fields import step
@@ -141,7 +140,7 @@ def _few_warnings(findings: Iterable[Finding]) -> Iterator[Finding]:
         if not finding.warning or warnings <= _MOST_WARNINGS:
             yield finding
         elif warnings == _MOST_WARNINGS + 1:
-            yield Finding("", "more_warnings", gettext_noop("More warnings follow."), warning=True)
+            yield Finding("", "more_warnings", "More warnings follow.", warning=True)
 
 
 def _given(value: T | UnsetType, otherwise: T) -> T:
@@ -169,22 +168,22 @@ def _keys(named: Iterable[tuple[str, str]], context: PayloadContext) -> Iterator
         module, dot, action = name.partition(".")
         if module == "*":
             if action not in actions:
-                text = gettext_noop("No module has the action `{action}`, so this has no effect.").format(action=action)
+                text = f"No module has the action `{action}`, so this has no effect."
                 yield Finding(pointer, "no_effect", text, warning=True)
         elif dot and action != "*" and module in context.catalog.modules and name not in context.catalog.keys:
             known = ", ".join(context.catalog.modules[module].features)
-            text = gettext_noop("Unknown feature key `{name}`. The module has {known}.").format(name=name, known=known)
+            text = f"Unknown feature key `{name}`. The module has {known}."
             yield Finding(pointer, "unknown_key", text, from_catalog=True)
 
 
 def _roles(part: Features, context: PayloadContext) -> Iterator[Finding]:
     for name in _given(part.roles, {}):
         if name == _FIXED_ROLE:
-            text = gettext_noop("The role `{name}` always has all rights. Leave it out.").format(name=name)
+            text = f"The role `{name}` always has all rights. Leave it out."
             yield Finding("/roles" + step(name), "role_not_changeable", text)
         elif name not in context.roles:
             known = ", ".join(sorted(context.roles - {_FIXED_ROLE}))
-            text = gettext_noop("Unknown role `{name}`. Known roles: {known}.").format(name=name, known=known)
+            text = f"Unknown role `{name}`. Known roles: {known}."
             yield Finding("/roles" + step(name), "unknown_role", text, from_catalog=True)
 
 
@@ -192,7 +191,7 @@ def _limits(part: Features, context: PayloadContext) -> Iterator[Finding]:
     for name in _given(part.limits, {}):
         if name not in context.limits:
             known = ", ".join(sorted(context.limits))
-            text = gettext_noop("Unknown limit `{name}`. Known limits: {known}.").format(name=name, known=known)
+            text = f"Unknown limit `{name}`. Known limits: {known}."
             yield Finding("/limits" + step(name), "unknown_limit", text, from_catalog=True)
 
 
@@ -205,7 +204,7 @@ def _subscription(part: Features) -> Iterator[Finding]:
         yield Finding(
             "/subscription/ends_at",
             "invalid_value",
-            gettext_noop("This time does not exist. Correct the date or hour."),
+            "This time does not exist. Correct the date or hour.",
         )
 
 
@@ -217,20 +216,14 @@ def _without_effect(entitlements: Entitlements, catalog: Catalog) -> Iterator[Fi
         if key not in catalog.keys:
             continue
         if on == (key in plan):
-            why = (
-                gettext_noop("The plan grants this already.")
-                if on
-                else gettext_noop("The plan does not grant this anyway.")
-            )
+            why = "The plan grants this already." if on else "The plan does not grant this anyway."
         elif on and modules()[key.partition(".")[0]].reason is not None:
-            why = gettext_noop(
-                "Its module stays unavailable: it is disabled, or its .view or a module it requires is not granted."
-            )
+            why = "Its module stays unavailable: it is disabled, or its .view or a module it requires is not granted."
         else:
             continue
         yield Finding(
             "/overrides" + step(key),
             "no_effect",
-            gettext_noop("The override has no effect. {why}").format(why=why),
+            f"The override has no effect. {why}",
             warning=True,
         )

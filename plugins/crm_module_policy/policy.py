@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from crm_core.language import gettext_noop
 from crm_core.model.catalog import Catalog
 from crm_core.plugin.policy import ModuleRefusal, NamedModule
 
-_BLOCKED = gettext_noop("This instance's sync policy blocks the module `{module}`. Leave it out.")
-_UNKNOWN = gettext_noop("Unknown module `{module}`. Leave it out, or have it added to modules.yaml.")
+_BLOCKED = "This instance's sync policy blocks the module `{module}`. Leave it out."
+_UNKNOWN = "Unknown module `{module}`. Leave it out, or have it added to modules.yaml."
 
 
 def refusals(named: Iterable[NamedModule], catalog: Catalog) -> Iterator[ModuleRefusal]:

@@ -6,7 +6,6 @@ import hashlib
 import re
 
 from crm_core.errors import SignatureIncomplete, SignatureMalformed
-from crm_core.language import gettext_noop
 from crm_core.plugin.signature import SignedRequest
 from crm_rfc9421.fields import InnerList, Item, Parameters, read_dictionary, written_item, written_list, written_member
 
@@ -19,8 +18,8 @@ DIGESTS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 _DERIVED = ("@method", "@query", "@authority", "@scheme", *TARGETS)
 _DEFAULT_PORT = re.compile(r":(?:80|443)$")
 
-_LACKS_MEMBER = gettext_noop("The signature covers {member} of {name}, which the request does not have.")
-_LACKS_HEADER = gettext_noop("The signature covers the header {name}, which the request does not have.")
+_LACKS_MEMBER = "The signature covers {member} of {name}, which the request does not have."
+_LACKS_HEADER = "The signature covers the header {name}, which the request does not have."
 
 
 def component_names(covered: InnerList) -> tuple[str, ...]:
@@ -29,26 +28,20 @@ def component_names(covered: InnerList) -> tuple[str, ...]:
     for item in covered.items:
         name = item.value
         if not isinstance(name, str):
-            raise SignatureMalformed(
-                gettext_noop("Signature-Input covers an item that is not a name in quotes. Quote each name.")
-            )
+            raise SignatureMalformed("Signature-Input covers an item that is not a name in quotes. Quote each name.")
         if item.parameters and not (name == DIGEST and _names_a_digest(item.parameters)):
             raise SignatureMalformed(
-                gettext_noop(
-                    "Signature-Input gives a component parameters. Cover it without parameters; only {name} may have "
-                    ';key="sha-256" or ;key="sha-512".'
-                ).format(name=DIGEST)
+                f"Signature-Input gives a component parameters. Cover it without parameters; only {DIGEST} may have "
+                ';key="sha-256" or ;key="sha-512".'
             )
         if name not in _DERIVED and not _FIELD_NAME.fullmatch(name):
             raise SignatureMalformed(
-                gettext_noop(
-                    "Signature-Input covers an unsupported component. Cover header names in lower case, and of the "
-                    "derived components only {known}."
-                ).format(known=", ".join(_DERIVED))
+                "Signature-Input covers an unsupported component. Cover header names in lower case, and of the "
+                f"derived components only {', '.join(_DERIVED)}."
             )
         identifier = written_item(item)
         if identifier in seen:
-            raise SignatureMalformed(gettext_noop("Signature-Input covers a component twice. Cover each once."))
+            raise SignatureMalformed("Signature-Input covers a component twice. Cover each once.")
         seen.add(identifier)
     return tuple(str(item.value) for item in covered.items)
 
@@ -66,9 +59,7 @@ def signature_base(request: SignedRequest, covered: InnerList) -> bytes:
     try:
         return "\n".join(lines).encode("latin-1")
     except UnicodeEncodeError:
-        raise SignatureMalformed(
-            gettext_noop("A covered component contains characters that no header can have.")
-        ) from None
+        raise SignatureMalformed("A covered component contains characters that no header can have.") from None
 
 
 def _value(request: SignedRequest, item: Item) -> str:
@@ -78,9 +69,7 @@ def _value(request: SignedRequest, item: Item) -> str:
     else:
         value = _digest_member(request, str(item.parameters["key"])) if item.parameters else _header(request, name)
     if _UNFIT.search(value):
-        raise SignatureMalformed(
-            gettext_noop("The covered component {name} contains a control character.").format(name=name)
-        )
+        raise SignatureMalformed(f"The covered component {name} contains a control character.")
     return value
 
 

@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 
 from crm_core.errors import SignatureMalformed
-from crm_core.language import gettext_noop
 
 LONGEST_FIELD: Final = 8192  # characters
 MOST_MEMBERS: Final = 64  # of a dictionary, of an inner list, of one item's parameters
@@ -66,11 +65,7 @@ Member = Item | InnerList
 def read_dictionary(text: str, field: str) -> dict[str, Member]:
     """The members of a dictionary field, in order (RFC 8941, 4.2.2). Raises SignatureMalformed."""
     if len(text) > LONGEST_FIELD:
-        raise SignatureMalformed(
-            gettext_noop("{name} is longer than {most} characters. Send fewer signatures.").format(
-                name=field, most=LONGEST_FIELD
-            )
-        )
+        raise SignatureMalformed(f"{field} is longer than {LONGEST_FIELD} characters. Send fewer signatures.")
     return _Reader(text.strip(" "), field).dictionary()
 
 
@@ -208,8 +203,4 @@ class _Reader:
             raise self.malformed(f"a missing {character!r}")
 
     def malformed(self, what: str) -> SignatureMalformed:
-        return SignatureMalformed(
-            gettext_noop("{name} is not a Structured Fields dictionary: {problem} at character {at}.").format(
-                name=self.field, problem=what, at=self.at
-            )
-        )
+        return SignatureMalformed(f"{self.field} is not a Structured Fields dictionary: {what} at character {self.at}.")

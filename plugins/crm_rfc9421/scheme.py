@@ -12,7 +12,6 @@ from typing import ClassVar
 import msgspec
 
 from crm_core.errors import KeyUnknown, SignatureIncomplete, SignatureMalformed
-from crm_core.language import gettext_noop
 from crm_core.model import ed25519
 from crm_core.model.keys import KeyKind
 from crm_core.plugin.signature import NATIVE_CLOCK_DIGITS, Presented, SignatureScheme, SignedRequest
@@ -130,16 +129,14 @@ def _enough_covered(request: SignedRequest, label: Label, algorithm: str) -> byt
     if not any(name in names for name in TARGETS):
         missing.append(f"one of {', '.join(TARGETS)}")
     if missing:
-        raise SignatureIncomplete(
-            gettext_noop("The signature must also cover {names}.").format(names=", ".join(missing))
-        )
+        raise SignatureIncomplete(f"The signature must also cover {', '.join(missing)}.")
     return signature_base(request, label.covered)
 
 
 def _chosen(inputs: Mapping[str, Member], tenant: str) -> tuple[str, InnerList, int]:
     """The label with our tag, or else the first whose keyid is this tenant's: name, covered list, key version."""
     if not inputs:
-        raise SignatureMalformed(gettext_noop("Signature-Input is empty. Send one label with the covered components."))
+        raise SignatureMalformed("Signature-Input is empty. Send one label with the covered components.")
     lists = {name: member for name, member in inputs.items() if isinstance(member, InnerList)}
     tagged = {name: covered for name, covered in lists.items() if covered.parameters.get("tag") == TAG}
     for name, covered in (tagged or lists).items():
@@ -147,14 +144,8 @@ def _chosen(inputs: Mapping[str, Member], tenant: str) -> tuple[str, InnerList, 
         if key_version is not None:
             return name, covered, key_version
     if not lists:
-        raise SignatureMalformed(
-            gettext_noop("Signature-Input has no list of covered components. Send one, such as sync=(...).")
-        )
-    raise KeyUnknown(
-        gettext_noop('No signature names a key of this tenant. keyid must be "{tenant}:<key version>".').format(
-            tenant=tenant
-        )
-    )
+        raise SignatureMalformed("Signature-Input has no list of covered components. Send one, such as sync=(...).")
+    raise KeyUnknown(f'No signature names a key of this tenant. keyid must be "{tenant}:<key version>".')
 
 
 def _key_version(keyid: object, tenant: str) -> int | None:
@@ -166,30 +157,26 @@ def _key_version(keyid: object, tenant: str) -> int | None:
 
 def _check_algorithm(covered: InnerList, *allowed: str) -> None:
     if "alg" in covered.parameters and covered.parameters["alg"] not in allowed:
-        raise SignatureMalformed(
-            gettext_noop("The parameter alg must be {names}, or be left out.").format(names=" or ".join(allowed))
-        )
+        raise SignatureMalformed(f"The parameter alg must be {' or '.join(allowed)}, or be left out.")
 
 
 def _seconds(covered: InnerList, name: str) -> int:
     value = covered.parameters.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise SignatureMalformed(gettext_noop("The parameter {name} is required, in Unix seconds.").format(name=name))
+        raise SignatureMalformed(f"The parameter {name} is required, in Unix seconds.")
     return value
 
 
 def _nonce(value: object) -> str:
     if not isinstance(value, str) or not _NONCE.fullmatch(value):
-        raise SignatureMalformed(
-            gettext_noop("The parameter nonce must be 1 to 256 printable ASCII characters without space.")
-        )
+        raise SignatureMalformed("The parameter nonce must be 1 to 256 printable ASCII characters without space.")
     return value
 
 
 def _byte_sequence(member: Member | None, where: str) -> str:
     """The base64, without padding, of a byte sequence."""
     if not isinstance(member, Item) or not isinstance(member.value, ByteSequence):
-        raise SignatureMalformed(gettext_noop("{name} is required, as a byte sequence :<base64>:.").format(name=where))
+        raise SignatureMalformed(f"{where} is required, as a byte sequence :<base64>:.")
     return member.value.base64
 
 
@@ -198,9 +185,7 @@ def _digest_matches(request: SignedRequest) -> bool:
     members = read_dictionary(", ".join(request.all(DIGEST)), DIGEST)
     known = [name for name in members if name in DIGESTS]
     if not known:
-        raise SignatureIncomplete(
-            gettext_noop("{name} must contain {names}.").format(name=DIGEST, names=" or ".join(DIGESTS))
-        )
+        raise SignatureIncomplete(f"{DIGEST} must contain {' or '.join(DIGESTS)}.")
     matching = [
         hmac.compare_digest(
             _base64(DIGESTS[name](request.body).digest()).encode(),

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from crm_core.errors import Finding
-from crm_core.language import gettext_noop
 from crm_core.model.domains import is_domain
 from crm_core.model.hosts import is_inside_host
 from crm_core.model.text_types import Email, Line
@@ -111,18 +110,16 @@ def _password(part: Smtp, context: PayloadContext) -> Iterator[Finding]:
     """A password in the clear, one that a form masked, and one that the push removes."""
     sent = None if part.password is UNSET else part.password
     if sent is not None and _MASKS.issuperset(sent):
-        text = gettext_noop(
-            "This is the mask of a password, not the password. Send the password, or merge without it to keep it."
-        )
+        text = "This is the mask of a password, not the password. Send the password, or merge without it to keep it."
         yield Finding("/password", "password_masked", text)
     has_password = sent is not None or "/password" in context.secrets
     if part.security == "none" and has_password:
-        text = gettext_noop("Without encryption anyone on the network can read the password. Use starttls or tls.")
+        text = "Without encryption anyone on the network can read the password. Use starttls or tls."
         yield Finding("/security", "password_in_clear", text, warning=True)
     current = context.current.get(SmtpType.NAME, {})
     same_user = part.username is not UNSET and part.username == current.get("username")
     if same_user and "password" in current and not has_password:
-        text = gettext_noop(
+        text = (
             "This removes the stored password, so nothing signs in. Send the password, or merge without it to keep it."
         )
         yield Finding("/password", "password_dropped", text, warning=True)
@@ -131,23 +128,19 @@ def _password(part: Smtp, context: PayloadContext) -> Iterator[Finding]:
 def _port_and_security(part: Smtp) -> Iterator[Finding]:
     """RFC 8314: on port 465 TLS comes first, on port 587 STARTTLS follows the greeting."""
     if part.port == 465 and part.security != "tls":
-        text = gettext_noop("Port 465 expects TLS from the start. Use security tls, or port 587 with starttls.")
+        text = "Port 465 expects TLS from the start. Use security tls, or port 587 with starttls."
         yield Finding("/security", "port_mismatch", text, warning=True)
     elif part.port == 587 and part.security == "tls":
-        text = gettext_noop("Port 587 expects STARTTLS. Use security starttls, or port 465 with tls.")
+        text = "Port 587 expects STARTTLS. Use security starttls, or port 465 with tls."
         yield Finding("/security", "port_mismatch", text, warning=True)
 
 
 def _reach(part: Smtp, options: SmtpOptions) -> Iterator[Finding]:
     if part.host is not UNSET and is_inside_host(part.host):
-        text = gettext_noop(
-            "This host is private, local or mapped. Use a public host, or have smtp.allow_private_hosts set."
-        )
+        text = "This host is private, local or mapped. Use a public host, or have smtp.allow_private_hosts set."
         yield Finding("/host", "host_not_allowed", text)
     if part.port is not UNSET and part.port not in options.ports:
-        text = gettext_noop("This port is not allowed. Use one of {ports}.").format(
-            ports=", ".join(map(str, options.ports))
-        )
+        text = f"This port is not allowed. Use one of {', '.join(map(str, options.ports))}."
         yield Finding("/port", "port_not_allowed", text)
 
 
@@ -156,6 +149,4 @@ def _encoded_words(part: Smtp) -> Iterator[Finding]:
     for name in ("from_email", "from_name", "reply_to"):
         value = getattr(part, name)
         if value is not UNSET and "=?" in value:
-            yield Finding(
-                f"/{name}", "invalid_value", gettext_noop("This must not contain `=?`. Write the text plainly.")
-            )
+            yield Finding(f"/{name}", "invalid_value", "This must not contain `=?`. Write the text plainly.")

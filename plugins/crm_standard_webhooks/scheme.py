@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from crm_core.errors import AmbiguousSignature, SignatureMalformed
-from crm_core.language import gettext_noop
 from crm_core.model import ed25519
 from crm_core.model.keys import KeyKind
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
@@ -86,9 +85,7 @@ def _mac(text: bytes, key: bytes) -> bytes:
 
 def _checked_id(text: str) -> str:
     if not _MESSAGE_ID.fullmatch(text):
-        raise SignatureMalformed(
-            gettext_noop("{name} must be 1 to 256 printable ASCII characters without space and dot.").format(name=ID)
-        )
+        raise SignatureMalformed(f"{ID} must be 1 to 256 printable ASCII characters without space and dot.")
     return text
 
 
@@ -98,33 +95,21 @@ def _family(request: SignedRequest) -> tuple[str, ...]:
     if present.isdisjoint(SVIX):
         return FAMILY
     if not present.isdisjoint(FAMILY):
-        raise AmbiguousSignature(
-            gettext_noop("The request has webhook- and svix- headers. Send one family of the three headers.")
-        )
+        raise AmbiguousSignature("The request has webhook- and svix- headers. Send one family of the three headers.")
     return SVIX
 
 
 def _entries(text: str) -> Mapping[str, tuple[str, ...]]:
     """The ``v1`` and ``v1a`` entries; unknown versions and malformed entries are ignored."""
     if len(text) > _LONGEST_LIST:
-        raise SignatureMalformed(
-            gettext_noop("{name} is longer than {most} characters. Send fewer signatures.").format(
-                name=SIGNATURE, most=_LONGEST_LIST
-            )
-        )
+        raise SignatureMalformed(f"{SIGNATURE} is longer than {_LONGEST_LIST} characters. Send fewer signatures.")
     entries = [match.groups() for entry in text.split(" ") if (match := _ENTRY.fullmatch(entry))]
     usable = [entry for entry in entries if entry[0] not in (MAC, PAIR) or _BASE64.fullmatch(entry[1])]
     if not usable:
         raise SignatureMalformed(
-            gettext_noop(
-                "{name} must contain v1,<base64> or v1a,<base64>. Separate several signatures with one space."
-            ).format(name=SIGNATURE)
+            f"{SIGNATURE} must contain v1,<base64> or v1a,<base64>. Separate several signatures with one space."
         )
     found = {version: tuple(value for named, value in usable if named == version) for version in (MAC, PAIR)}
     if len(found[PAIR]) > _MOST_OF_PAIRS:
-        raise SignatureMalformed(
-            gettext_noop("{name} has more than {most} v1a entries. Send fewer signatures.").format(
-                name=SIGNATURE, most=_MOST_OF_PAIRS
-            )
-        )
+        raise SignatureMalformed(f"{SIGNATURE} has more than {_MOST_OF_PAIRS} v1a entries. Send fewer signatures.")
     return found

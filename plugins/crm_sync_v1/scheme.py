@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 
 from crm_core.errors import SignatureMalformed
-from crm_core.language import gettext_noop
 from crm_core.model.signed_text import NATIVE, signature, signed_text
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
 
@@ -27,7 +26,7 @@ class NativeScheme(SignatureScheme):
         """Parse the four headers. Raises SignatureMissing, SignatureMalformed."""
         version, stamp, nonce, header = map(request.one, self.HEADERS)
         if not _NONCE.fullmatch(nonce):
-            raise SignatureMalformed(gettext_noop("Sync-Nonce must be 16 to 128 characters of A-Z a-z 0-9 _ and -."))
+            raise SignatureMalformed("Sync-Nonce must be 16 to 128 characters of A-Z a-z 0-9 _ and -.")
         return Presented(
             key_version=read_timestamp(version, "Sync-Key-Version"),
             timestamp=read_timestamp(stamp, "Sync-Timestamp"),
@@ -72,13 +71,9 @@ def _entries(header: str) -> tuple[str, ...]:
     """The ``v1`` values of the header; entries of other versions are ignored."""
     all_entries = [entry.strip(" \t") for entry in header.split(",")]
     if len(all_entries) > _MAX_ENTRIES:
-        raise SignatureMalformed(
-            gettext_noop("Sync-Signature has more than {most} entries. Send fewer signatures.").format(
-                most=_MAX_ENTRIES
-            )
-        )
+        raise SignatureMalformed(f"Sync-Signature has more than {_MAX_ENTRIES} entries. Send fewer signatures.")
     entries = [entry.removeprefix("v1=") for entry in all_entries if entry.startswith("v1=")]
     good = tuple(entry for entry in entries if _ENTRY.fullmatch(entry))
     if not good:
-        raise SignatureMalformed(gettext_noop("Sync-Signature must contain v1= and 64 lower-case hex digits."))
+        raise SignatureMalformed("Sync-Signature must contain v1= and 64 lower-case hex digits.")
     return good

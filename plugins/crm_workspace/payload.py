@@ -11,7 +11,6 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from crm_core.errors import Finding
-from crm_core.language import gettext_noop
 from crm_core.model.currencies import CURRENCIES
 from crm_core.plugin.payload import PayloadContext, PayloadType, Regional
 
@@ -65,13 +64,9 @@ class WorkspaceType(PayloadType):
     def validate(self, part: WorkspaceSection, context: PayloadContext) -> Iterable[Finding]:  # noqa: ARG002 - the interface's
         """Unknown time zones and currencies, and hours that end before they begin."""
         if part.timezone is not UNSET and part.timezone not in self._zones:
-            yield Finding(
-                "/timezone", "invalid_value", gettext_noop("Unknown time zone. Use an IANA name such as Europe/Berlin.")
-            )
+            yield Finding("/timezone", "invalid_value", "Unknown time zone. Use an IANA name such as Europe/Berlin.")
         if part.currency is not UNSET and part.currency not in CURRENCIES:
-            yield Finding(
-                "/currency", "invalid_value", gettext_noop("Unknown currency. Use an ISO 4217 code such as EUR.")
-            )
+            yield Finding("/currency", "invalid_value", "Unknown currency. Use an ISO 4217 code such as EUR.")
         yield from _hours(part)
 
     def regional(self, part: WorkspaceSection) -> Regional:
@@ -86,5 +81,5 @@ def _hours(part: WorkspaceSection) -> Iterator[Finding]:
     for day, stretches in part.business_hours.items():
         for index, hours in enumerate(stretches):
             if hours.opens >= hours.closes:
-                text = gettext_noop("These hours end before they begin. `from` must be earlier than `to`.")
+                text = "These hours end before they begin. `from` must be earlier than `to`."
                 yield Finding(f"/business_hours/{day}/{index}/to", "invalid_value", text)

@@ -11,7 +11,7 @@ import pytest
 from babel.messages.catalog import Catalog, Message
 
 from crm_core.language.sentences import SENTENCES
-from translations import ROOT, catalogues, is_translated, messages, read
+from translations import ROOT, catalogues, is_translated, messages, read, text_of
 
 _PLACE = re.compile(r"\{[a-z_]*\}")
 
@@ -56,8 +56,4 @@ def _texts() -> Iterator[str]:
     for folder in ("crm_core", "plugins"):
         for path in (ROOT / folder).rglob("*.py"):
             if path.parent.name != "language":
-                for node in ast.walk(ast.parse(path.read_text())):
-                    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                        yield node.value
-                    elif isinstance(node, ast.JoinedStr):
-                        yield "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values)
+                yield from map(text_of, ast.walk(ast.parse(path.read_text())))
