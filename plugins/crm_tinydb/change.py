@@ -73,9 +73,7 @@ encode = msgspec.json.Encoder().encode
 def one_line(text: bytes) -> bytes:
     """JSON text that fits into a line: a line feed in JSON can only be white space. Raises ValueError."""
     msgspec.json.decode(text, type=msgspec.Raw)
-    if b"\n" in text or b"\r" in text:
-        text = text.replace(b"\n", b" ").replace(b"\r", b" ")
-    return text
+    return text.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def storable(indexes: Mapping[str, IndexValue]) -> dict[str, IndexValue]:

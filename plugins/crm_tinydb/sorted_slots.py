@@ -62,7 +62,8 @@ class SortedSlots:
     def ids_with(self, rank: int, value: int | str) -> Iterator[str]:
         """The ids with a value, lowest first."""
         at, place = self._place((rank, value, ""))
-        for chunk in islice(self._chunks, at, None):
+        for number in range(at, len(self._chunks)):
+            chunk = self._chunks[number]
             while place < len(chunk):  # the rest of a chunk is not copied: most values have one id or none
                 slot = chunk[place]
                 if slot[0] != rank or slot[1] != value:
