@@ -31,19 +31,41 @@ from crm_core.web.pages.sync.names import PUSHED, member_name, section_title
 ROOT = Path(__file__).parents[1]
 _TEMPLATES = {"**.html": {"silent": "false"}, "**.txt": {"silent": "false"}}
 _METHODS = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.js", "javascript")]
-_PLACE = re.compile(r"\{[a-z_]*\}")
+PLACE = re.compile(r"\{[a-z_]*\}")
 _MARKED = ("web/pages/", "mail/emails.py")  # whose sentences are all marked
+_COUNTED = {"text": ("character", "characters"), "a list": ("item", "items"), "an object": ("member", "members")}
+_COMPOSED = (
+    *(
+        f"{kind} of at {side} {number}"
+        for kind, (one, many) in _COUNTED.items()
+        for side in ("least", "most")
+        for number in (f"1 {one}", f"{{number}} {many}")
+    ),
+    *("{what} of at least {number}", "{what} of at most {number}", "{what} or {other}", "{what}, {other}"),
+)
+"""Expectations of ``crm_core.model.fields``, composed of a kind, its limits and others that fit too."""
 _FUNCTIONS = {"gettext": 1, "gettext_noop": 1, "ngettext": 2}  # with the number of their messages
 
 
 def catalogues() -> list[Path]:
     """Every file of translations."""
-    return sorted(path for folder in ("crm_core", "plugins") for path in (ROOT / folder).rglob("translations/*.po"))
+    return sorted(path for folder in ("crm_core", "plugins") for path in (ROOT / folder).rglob("translations/**/*.po"))
 
 
-def messages(package: Path) -> Catalog:
-    """The messages of the core or of a plugin: its sentences, and the titles and labels that it defines."""
+def messages(folder: Path) -> Catalog:
+    """The messages of a folder of catalogues: of the API, or of the pages of the core, or of a plugin.
+
+    Those of the API are its sentences as the code says them. The others are marked sentences, titles and labels; a
+    plugin's sentences are said, too.
+    """
     template = Catalog(charset="utf-8")
+    if folder.name == "api":
+        for message, place in _said(folder, folder.parent.parent):
+            template.add(message, locations=[(place, None)] if " " in message else [])
+        for message in _COMPOSED:
+            template.add(message)
+        return template
+    package = folder.parent
     for path in sorted(package.rglob("*.py")):
         text = path.read_text()
         if any(f"{function}(" in text for function in _FUNCTIONS):  # most files have none, and reading them takes long
@@ -57,30 +79,23 @@ def messages(package: Path) -> Catalog:
         if type(payload_type).__module__.partition(".")[0] == package.name:
             for name in _names_in(payload_type.SECTION):
                 template.add(name, context=PUSHED)
-    for message, place in _said(package):
-        if message not in template:
+    for message, place in _said(folder, package):
+        if " " in message and message not in template and package.name != "crm_core":
             template.add(message, locations=[(place, None)])
     return template
 
 
 @cache
-def _said(package: Path) -> tuple[tuple[str, str], ...]:
-    """The sentences of the API that a catalogue has, each with the first module that says it.
-
-    Those of the core with values in them are patterns, which are marked.
-    """
-    listed = {message.id for path in package.glob("translations/*.po") for message in read(path) if message.id}
-    sentences = {
-        _PLACE.sub("{}", one): one
-        for one in listed
-        if isinstance(one, str) and " " in one and ("{" not in one or package.parent.name == "plugins")
-    }
+def _said(folder: Path, package: Path) -> tuple[tuple[str, str], ...]:
+    """The messages of a folder that the code says, each with the first module that does."""
+    listed = {message.id for path in folder.glob("*.po") for message in read(path) if isinstance(message.id, str)}
+    sentences = {PLACE.sub("{}", one): one for one in listed}
     found: dict[str, str] = {}
     for path in sorted(package.rglob("*.py")):
         place = str(path.relative_to(package))
         for node in ast.walk(ast.parse("" if place.startswith(_MARKED) else path.read_text())):
-            sentence = sentences.get(_PLACE.sub("{}", text_of(node)))
-            if sentence is not None:
+            text = text_of(node)
+            if text and (sentence := sentences.get(PLACE.sub("{}", text))):
                 found.setdefault(sentence, place)
     return tuple(found.items())
 
@@ -146,9 +161,9 @@ def _errors(error: type[CrmError]) -> Iterator[type[CrmError]]:
 
 
 def updated(path: Path) -> Catalog:
-    """A catalogue with the messages of its package: new ones have no translation, old ones are left out."""
+    """A catalogue with the messages of its folder: new ones have no translation, old ones are left out."""
     catalog = read(path)
-    catalog.update(messages(path.parents[1]), no_fuzzy_matching=True)
+    catalog.update(messages(path.parent), no_fuzzy_matching=True)
     catalog.obsolete.clear()
     return catalog
 

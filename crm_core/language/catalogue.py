@@ -39,7 +39,7 @@ class Language(msgspec.Struct, frozen=True, dict=True):
     """A language by its BCP 47 tag, with the translation of each message; other messages stay English.
 
     ``rule``: which of the forms of ``plurals`` fits the number ``n``, as an expression in C. ``sentences``: messages
-    of plugins with places, which are recognized when they are filled in.
+    of the API and of plugins with places, which are recognized when they are filled in.
     """
 
     tag: str

@@ -9,13 +9,18 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Final
 
 from crm_core.language.catalogue import ENGLISH, Language
-from crm_core.language.sentences import EXPECTATIONS, LOOKED_UP, NEEDED, SENTENCES, pattern_of
 
 _LONGEST_PART: Final = 600
 """Characters of a value that is looked up; ours are shorter."""
+_LOOKED_UP: Final = frozenset({"what", "other", "span", "age", "side", "state", "problem", "place", "why"})
+"""Values of sentences that are sentences or words of a catalogue themselves; others stay as they are."""
+_NEEDED: Final = frozenset({"what", "other"})
+"""Values without which a sentence stays English, or it would be half translated."""
+_PLACE: Final = re.compile(r"\\{([a-z_]+)\\}")
 # Not state of the module: each request has its own context.
 _CURRENT: Final[ContextVar[Language]] = ContextVar("language", default=ENGLISH)
 
@@ -93,20 +98,34 @@ def _found(text: str, language: Language, known: dict[str, str | None]) -> str |
         return texts[text]
     if text[:-1] in texts and text.endswith("."):  # the title of an error, as its sentence
         return f"{texts[text[:-1]]}."
-    sentences = (*SENTENCES, *EXPECTATIONS, *language.sentences)
-    candidates = (sentence for sentence in sentences if text.startswith(sentence.partition("{")[0]))
+    candidates = (sentence for sentence in language.sentences if text.startswith(sentence.partition("{")[0]))
     return next((found for sentence in candidates if (found := _refilled(sentence, text, language, known))), None)
 
 
 def _refilled(sentence: str, text: str, language: Language, known: dict[str, str | None]) -> str | None:
-    match = pattern_of(sentence).fullmatch(text)
+    match = _pattern_of(sentence).fullmatch(text)
     if match is None:
         return None
     values = match.groupdict()
-    for name in values.keys() & LOOKED_UP:
+    for name in values.keys() & _LOOKED_UP:
         part = values[name]
         translated = _translated(part, language, known) if len(part) <= _LONGEST_PART else None
-        if translated is None and name in NEEDED:
+        if translated is None and name in _NEEDED:
             return None
         values[name] = translated or values[name]
     return language.texts.get(sentence, sentence).format(**values)
+
+
+@cache
+def _pattern_of(sentence: str) -> re.Pattern[str]:
+    """A pattern that matches the filled-in sentence, with a group for each value."""
+    seen: set[str] = set()
+
+    def group(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in seen:
+            return f"(?P={name})"
+        seen.add(name)
+        return f"(?P<{name}>.+?)"
+
+    return re.compile(_PLACE.sub(group, re.escape(sentence)), re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,9 @@ from crm_core.errors import SetupError
 from crm_core.language.catalogue import ENGLISH, Language, Text, read_catalogue
 
 CORE: Final = Path(__file__).parent.parent / "translations"
+API: Final = CORE / "api"
+"""The catalogues of pages and emails, and those of the API's sentences, which pages show too."""
+_PLACE: Final = re.compile(r"\{[a-z_]*\}")
 
 
 class Languages:
@@ -23,7 +27,7 @@ class Languages:
     """
 
     def __init__(self, folders: Iterable[Path] = ()) -> None:
-        self._folders = (CORE, *folders)
+        self._folders = (CORE, API, *folders)
 
     @cached_property
     def by_tag(self) -> Mapping[str, Language]:
@@ -45,7 +49,7 @@ class Languages:
         others = {
             text for language in languages.values() for text in language.texts.keys() - of_core if isinstance(text, str)
         }
-        sentences = tuple(sorted(text for text in others if "{" in text))
+        sentences = tuple(sorted((text for text in others if "{" in text), key=_by_words))
         # English has no messages to look up, and dates compare a language with it.
         read = {
             tag: language if language is ENGLISH else replace(language, sentences=sentences)
@@ -68,3 +72,8 @@ class Languages:
                 if language := self._by_lower_tag.get("-".join(parts[:count])):
                     return language
         return ENGLISH
+
+
+def _by_words(sentence: str) -> tuple[int, str]:
+    """The most exact sentence first: what fits it may fit a vaguer one, too."""
+    return -len(_PLACE.sub("", sentence)), sentence

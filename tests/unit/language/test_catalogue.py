@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_messages_are_looked_up_and_filled_in_in_the_current_language(folder: Path) -> None:
     """A sentence, a plural and a word with a context come from the catalogue; outside of it, all is English."""
-    french = read_catalogue(folder / "fr.po")
+    french = Languages([folder]).by_tag["fr"]
     with using_language(french):
         assert gettext("Save") == "Enregistrer"
         assert gettext("Email sent to {email}", email="a@b.example") == "Message envoyé à a@b.example"
