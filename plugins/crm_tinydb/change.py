@@ -68,11 +68,12 @@ class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 decoder = msgspec.json.Decoder(JournalEntry)
 encode = msgspec.json.Encoder().encode
+_whole = msgspec.json.Decoder(msgspec.Raw)
 
 
 def one_line(text: bytes) -> bytes:
     """JSON text that fits into a line: a line feed in JSON can only be white space. Raises ValueError."""
-    msgspec.json.decode(text, type=msgspec.Raw)
+    _whole.decode(text)
     return text.replace(b"\n", b" ").replace(b"\r", b" ")
 
 

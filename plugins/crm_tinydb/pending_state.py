@@ -180,8 +180,6 @@ class PendingState:
 
     def next(self, unit: Unit, contents: Sequence[Content]) -> JournalEntry:
         """The change of a unit that passed, with seq, revisions, links and its puts' contents. Raises ValueError."""
-        if any(p.collection.startswith("_") for p in unit.puts):
-            raise ValueError("collection names beginning with _ are reserved for the store")
         facts = [self._facts(p.collection, p.id) for p in unit.puts]
         changes, places = self._logged(unit, [place for _, place in facts])
         puts = [
@@ -265,6 +263,8 @@ class PendingState:
 
 def content_of(put: Put) -> Content:
     """The content of a put. Raises ValueError if it cannot be stored."""
+    if put.collection.startswith("_"):
+        raise ValueError("collection names beginning with _ are reserved for the store")
     return storable(put.indexes), one_line(put.body)
 
 

@@ -180,15 +180,14 @@ class Tenant:
 
     def _enqueue(self, unit: Unit, contents: list[Content]) -> asyncio.Future[Committed]:
         pending = self._pending
-        change = pending.next(unit, contents)
-        size = sum([len(put.body) for put in unit.puts])
+        change, bodies = pending.next(unit, contents), [body for _, body in contents]
+        size = sum(map(len, bodies))
         # It must fail here if it cannot be written, before it counts; bodies are encoded already.
         short = change if size < LONG else replace(change, puts=tuple([replace(p, body=_NONE) for p in change.puts]))
         text = encode(short)
         pending.add(change)
         answer: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         committed = Committed(change.seq, change.revision, pending.head, tuple([put.revision for put in change.puts]))
-        bodies = [body for _, body in contents]
         sent, length = (text, len(text)) if short is change else (None, len(text) + size)
         self.group_commit.add(Queued(change, bodies, sent, length + LINE, answer, committed))
         return answer
