@@ -75,17 +75,14 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 def hashed_text(entry: LogEntry) -> bytes:
     """The RFC 8785 JSON of an entry without its hashes."""
-    if entry.prev_hash is not None or entry.entry_hash is not None:
-        entry = msgspec.structs.replace(entry, prev_hash=None, entry_hash=None)
-    # Quotes inside a text are escaped, so these can only be the members themselves; neither is the last in order.
-    return _encode(entry).replace(b'"entry_hash":null,', b"", 1).replace(b'"prev_hash":null,', b"", 1)
+    return _encode(msgspec.structs.replace(entry, prev_hash=msgspec.UNSET, entry_hash=msgspec.UNSET))
 
 
 def link(entry: LogEntry, head: Head) -> LogEntry:
     """The entry as the next link of the chain that ends in ``head``: seq and both hashes filled in."""
-    numbered = msgspec.structs.replace(entry, seq=head.seq + 1, prev_hash=None, entry_hash=None)
-    digest = hashlib.sha256(head.hash.encode() + b"\n" + hashed_text(numbered)).hexdigest()
-    return msgspec.structs.replace(numbered, prev_hash=head.hash, entry_hash=digest)
+    linked = msgspec.structs.replace(entry, seq=head.seq + 1, prev_hash=head.hash)
+    digest = hashlib.sha256(head.hash.encode() + b"\n" + hashed_text(linked)).hexdigest()
+    return msgspec.structs.replace(linked, entry_hash=digest)
 
 
 def is_intact(entry: LogEntry) -> bool:
