@@ -43,9 +43,9 @@ _log = ServerLog("crm.plugin")
 
 
 class _Reading(threading.local):
-    """The last reading of a thread's clock of CPU, and when it was made."""
+    """``last``: the last reading of a thread's clock of CPU, and when it was made."""
 
-    cpu = at = float("-inf")
+    last = (float("-inf"), float("-inf"))
 
 
 class RunningCall(msgspec.Struct, frozen=True):
@@ -90,11 +90,12 @@ class Door:
 
         Raises PluginFailed.
         """
-        reading, left, thread = self._reading, self._wall(), threading.get_ident()
+        left, thread = self._wall(), threading.get_ident()
         outer, self.running[thread] = self.running.get(thread), RunningCall(plugin, hook, left)
-        if left - reading.at > _FRESH:
-            reading.cpu, reading.at = self._clock(), left
-        since = reading.cpu + left - reading.at  # no less than what the clock of CPU would say now
+        cpu, at = self._reading.last
+        if left - at > _FRESH:
+            cpu, at = self._reading.last = self._clock(), left
+        since = cpu + left - at  # no less than what the clock of CPU would say now
         has_answered = False
         try:
             answer = function()

@@ -68,7 +68,7 @@ class SchemeCalls:
         return self._call(scheme, "signed_text", partial(exactly, expected=bytes), request, presented)
 
     def _call(self, scheme: SignatureScheme, method: str, check: Check[T], *arguments: Any) -> T:
-        asked = partial(_refusing, partial(getattr(scheme, method), *arguments))
+        asked = partial(_refusing, getattr(scheme, method), *arguments)
         return self._door.call(self._owners[scheme.NAME], method, asked, check, through=REFUSALS)
 
 
@@ -76,10 +76,10 @@ def _headers(value: Any) -> dict[str, str]:
     return {text(name): text(field) for name, field in mapping(value).items()}
 
 
-def _refusing(call: Callable[[], Any]) -> Any:
+def _refusing(call: Callable[..., Any], *arguments: Any) -> Any:
     """The answer of a scheme. Its refusal gets the type, the code and the form that the interface names."""
     try:
-        return call()
+        return call(*arguments)
     except REFUSALS as refusal:
         named = next(error for error in REFUSALS if isinstance(refusal, error))
         detail = sentence(refusal.detail)
