@@ -192,9 +192,10 @@ def _reached(value: object, path: tuple[str | None, ...], pointer: str) -> Itera
             for at, item in enumerate(value if isinstance(value, list) else ()):
                 yield from _reached(item, path[depth + 1 :], pointer + step(at))
             return
-        value, pointer = value.get(name) if isinstance(value, dict) else None, pointer + step(name)
+        value = value.get(name) if isinstance(value, dict) else None
         if value is None:
             return
+        pointer += step(name)
     yield pointer, value
 
 

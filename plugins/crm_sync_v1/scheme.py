@@ -11,7 +11,7 @@ from crm_core.model.signed_text import NATIVE, signature, signed_text
 from crm_core.plugin.signature import Presented, SignatureScheme, SignedRequest, read_timestamp
 
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
-_ENTRY = re.compile(r"[0-9a-f]{64}")
+_ENTRY = re.compile(r"v1=[0-9a-f]{64}")
 _MAX_ENTRIES = 16  # each costs a comparison; a key rotation needs two
 
 
@@ -72,8 +72,7 @@ def _entries(header: str) -> tuple[str, ...]:
     all_entries = [entry.strip(" \t") for entry in header.split(",")]
     if len(all_entries) > _MAX_ENTRIES:
         raise SignatureMalformed(f"Sync-Signature has more than {_MAX_ENTRIES} entries. Send fewer signatures.")
-    entries = [entry.removeprefix("v1=") for entry in all_entries if entry.startswith("v1=")]
-    good = tuple(entry for entry in entries if _ENTRY.fullmatch(entry))
+    good = tuple([entry.removeprefix("v1=") for entry in all_entries if _ENTRY.fullmatch(entry)])
     if not good:
         raise SignatureMalformed("Sync-Signature must contain v1= and 64 lower-case hex digits.")
     return good
