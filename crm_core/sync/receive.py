@@ -122,7 +122,7 @@ class Receiver:
 
     def _signed_by(self, attempt: Attempt, roster: TenantRoster) -> Key:
         """The key that signed the request."""
-        now = self._context.now()
+        now = attempt.started_at
         scheme, presented = signature_checks.presented_signature(attempt, self._context.registry, roster)  # HEADERS
         keys = signature_checks.active_keys(scheme, presented, roster, now)  # KEY
         key = signature_checks.matching_key(attempt, scheme, presented, keys, self._context.registry)  # SIGNATURE
