@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from tinydb.table import Table
 
 from crm_core.model.turns import Turn
 from crm_core.plugin.storage import Document, IndexValue, Page, Reindex
+from crm_tinydb.copies import copied_in_turns
 from crm_tinydb.editing import opened_row
 from crm_tinydb.index import Index, Moved, Row
 
@@ -20,7 +21,8 @@ STEP = 32  # moves that an index applies between two looks at the clock
 SCANNED = 256  # bodies read between two turns
 PAGES = 16  # that a collection caches
 BEHIND = 8  # moves that indexes may be behind: catching up with them is one short turn
-FEW = 500  # rows of which an index is built without a thread
+FEW = 250  # rows of which an index is built without a thread
+Run = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 class Collection(Table):
@@ -96,13 +98,14 @@ class Collection(Table):
         """Whether to ``prepare`` an index before it is read."""
         return name not in self._indexes and name in self._names and len(self.rows) > FEW
 
-    async def prepare(self, name: str, run: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
-        """Build an index that is read for the first time, in a thread by ``run``."""
+    async def prepare(self, name: str, run: Run, paused: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Build an index that is read for the first time, in a thread by ``run``; commits are ``paused`` for a copy."""
         async with self._building:
             if self.lacks(name):
-                index = Index(name, len(self._moves))
+                async with paused():
+                    rows, index = await copied_in_turns(self.rows, Turn()), Index(name, len(self._moves))
                 with suppress(OSError):  # there is no thread: the reader builds it
-                    await run(partial(index.build, dict(self.rows)))
+                    await run(partial(index.build, rows))
                     self._indexes[name] = index
 
     @property

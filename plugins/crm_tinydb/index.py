@@ -10,11 +10,13 @@ from itertools import islice
 from typing import Any, cast
 
 from crm_core.plugin.unit import IndexValue
+from crm_tinydb.copies import Copy
 from crm_tinydb.sorted_slots import Slot, SortedSlots
 
 # Revision, body, index names, index values, the place of its newest entry in the change log.
 Row = tuple[int, bytes, tuple[str, ...], tuple[IndexValue, ...], int]
 Ranked = tuple[int, int | str]
+Rows = Mapping[str, Row] | Copy[str, Row]
 Moved = tuple[str, Row | None, Row | None]  # id, the row before and after
 LAST = "\U0010ffff"
 PART = 5000  # ids that are gathered without a pause
@@ -63,20 +65,18 @@ class Index:
         self._shape: tuple[str, ...] | None = None  # of the row before
         self._at: int | None = None
 
-    def build(self, rows: Mapping[str, Row]) -> None:
+    def build(self, rows: Rows) -> None:
         """Index all rows."""
         self.sorted_slots = SortedSlots(self._texts(rows) or self._slots(rows.items()))
 
-    def _texts(self, rows: Mapping[str, Row]) -> list[Slot]:
+    def _texts(self, rows: Rows) -> list[Slot]:
         """The slots if all rows have one shape and a text, as most do: several times as fast. Otherwise none."""
-        shape = next(iter(rows.values()))[2] if rows else ()
-        if self.name not in shape or any(row[2] is not shape for row in rows.values()):
+        shape = next((row[2] for _, row in rows.items()), ())
+        if self.name not in shape or any(row[2] is not shape for _, row in rows.items()):
             return []
         at = shape.index(self.name)
-        values: list[Any] = [row[3][at] for row in rows.values()]
-        if set(map(type, values)) != {str}:
-            return []
-        return [(3, value, id_) for value, id_ in zip(values, rows, strict=True)]
+        found: list[Any] = [(3, row[3][at], id_) for id_, row in rows.items()]
+        return found if {type(slot[1]) for slot in found} == {str} else []
 
     def follow(self, moves: Sequence[Moved], most: int | None = None) -> None:
         """Apply the moves that are new, or only the first of them."""

@@ -151,7 +151,7 @@ class Tenant:
         for collection, name in indexes:
             if (table := self.state.collection(collection)).lacks(name):
                 with self.in_use():  # or the memory could be freed meanwhile
-                    await table.prepare(name, self.run)
+                    await table.prepare(name, self.run, self.group_commit.paused)
 
     async def _conflict(self, unit: Unit) -> Conflict | None:
         """The first conflict of a unit. A large one is tested in turns, again if the queue has changed meanwhile."""

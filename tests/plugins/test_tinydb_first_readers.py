@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from crm_core.plugin.query import PageQuery, Term
 from crm_core.plugin.storage import Committed, Conflict, Delete, IndexFree, Put, StorageContext, Unit
 from crm_core.testing.storage import put
 from crm_tinydb.collection import BEHIND, FEW
-from crm_tinydb.index import Index, Row
+from crm_tinydb.index import Index, Rows
 from crm_tinydb.storage import TinyDBBackend
 
 ROWS = FEW + 100
@@ -29,7 +29,7 @@ class Builds:
         self.begun, self.gate = threading.Event(), threading.Event()
         build = Index.build
 
-        def watched(index: Index, rows: Mapping[str, Row]) -> None:
+        def watched(index: Index, rows: Rows) -> None:
             in_thread = threading.current_thread() is not threading.main_thread()
             self.made.append((index.name, in_thread))
             self.begun.set()
