@@ -9,8 +9,6 @@ import zlib
 from struct import unpack_from
 
 PICTURE_BYTES = 64 * 1024
-_TOO_LARGE = "The picture has {size} bytes; the limit is {limit}. Make it smaller, or use an https URL."
-_INCOMPLETE = "The data is not a complete {kind} picture. Encode the file again."
 _DATA_URL = re.compile(r"\Adata:image/(png|jpeg|webp);base64,([A-Za-z0-9+/]+={0,2})\Z")
 # 64 KiB of deflate can unpack to twice this; no logo does.
 _UNPACKED_BYTES = 32 * 1024 * 1024
@@ -29,13 +27,13 @@ def picture_problem(url: str) -> str | None:
     except binascii.Error:
         return "The picture is not valid base64. Encode the file again."
     if len(data) > PICTURE_BYTES:
-        return _TOO_LARGE.format(size=len(data), limit=PICTURE_BYTES)
+        return f"The picture has {len(data)} bytes; the limit is {PICTURE_BYTES}. Make it smaller, or use an https URL."
     is_valid = {"png": _is_png, "jpeg": _is_jpeg, "webp": _is_webp}[match[1]]
     try:
         good = is_valid(data)
     except (struct.error, IndexError, zlib.error):
         good = False
-    return None if good else _INCOMPLETE.format(kind=match[1])
+    return None if good else f"The data is not a complete {match[1]} picture. Encode the file again."
 
 
 def _is_png(data: bytes) -> bool:

@@ -7,9 +7,6 @@ from collections.abc import Iterable, Iterator
 from crm_core.model.catalog import Catalog
 from crm_core.plugin.policy import ModuleRefusal, NamedModule
 
-_BLOCKED = "This instance's sync policy blocks the module `{module}`. Leave it out."
-_UNKNOWN = "Unknown module `{module}`. Leave it out, or have it added to modules.yaml."
-
 
 def refusals(named: Iterable[NamedModule], catalog: Catalog) -> Iterator[ModuleRefusal]:
     """A refusal for each name that a push must not contain; ``*`` and ``*.action`` name no module."""
@@ -18,8 +15,8 @@ def refusals(named: Iterable[NamedModule], catalog: Catalog) -> Iterator[ModuleR
         if module == "*":
             continue
         if module in catalog.blocked:
-            text = _BLOCKED.format(module=module)
+            text = f"This instance's sync policy blocks the module `{module}`. Leave it out."
             yield ModuleRefusal("blocked", each.pointer, text)
         elif module not in catalog.modules:
-            text = _UNKNOWN.format(module=module)
+            text = f"Unknown module `{module}`. Leave it out, or have it added to modules.yaml."
             yield ModuleRefusal("unsupported", each.pointer, text)

@@ -18,9 +18,6 @@ DIGESTS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 _DERIVED = ("@method", "@query", "@authority", "@scheme", *TARGETS)
 _DEFAULT_PORT = re.compile(r":(?:80|443)$")
 
-_LACKS_MEMBER = "The signature covers {member} of {name}, which the request does not have."
-_LACKS_HEADER = "The signature covers the header {name}, which the request does not have."
-
 
 def component_names(covered: InnerList) -> tuple[str, ...]:
     """The names of the covered components in order: supported, each once. Raises SignatureMalformed."""
@@ -92,7 +89,7 @@ def _digest_member(request: SignedRequest, key: str) -> str:
     """RFC 9421, 2.1.2: a member of Content-Digest, serialised. Raises SignatureIncomplete, SignatureMalformed."""
     member = read_dictionary(_header(request, DIGEST), DIGEST).get(key)
     if member is None:
-        raise SignatureIncomplete(_LACKS_MEMBER.format(member=key, name=DIGEST))
+        raise SignatureIncomplete(f"The signature covers {key} of {DIGEST}, which the request does not have.")
     return written_member(member)
 
 
@@ -100,5 +97,5 @@ def _header(request: SignedRequest, name: str) -> str:
     """RFC 9421, 2.1: all values of the header, stripped and joined by a comma and a space."""
     values = request.all(name)
     if not values:
-        raise SignatureIncomplete(_LACKS_HEADER.format(name=name))
+        raise SignatureIncomplete(f"The signature covers the header {name}, which the request does not have.")
     return ", ".join(value.strip(" \t") for value in values)
