@@ -85,6 +85,25 @@ def test_each_report_is_exported(sit: Sit, sold: None) -> None:
     assert desk.context.request.get(f"{desk.root}/reports/export.csv?report=none").status == 404
 
 
+def test_charts_look_alike(sit: Sit, sold: None) -> None:
+    """The chart of the sync console has its table below it as the charts of the reports have."""
+    desk = sit()
+    looks = set()
+    for path, card in (("/reports?period=year", "section.card"), ("/sync", "#activity")):
+        desk.go(path)
+        found = desk.page.locator(f"{card}:has(svg.chart)").first
+        found.get_by_text("Show as a table").click()
+        looks.add(
+            tuple(
+                found.locator(part).first.evaluate(
+                    "(one) => [getComputedStyle(one).color, getComputedStyle(one).fontSize].join()"
+                )
+                for part in ("summary", "thead th", "tbody td")
+            )
+        )
+    assert len(looks) == 1, looks
+
+
 def test_reports_need_their_rights(sit: Sit, box: Box, sold: None) -> None:
     """Those who may not export have no button, and the address is refused; without the module the page is."""
     desk = sit(People.viewer)
