@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import expect
@@ -83,6 +84,19 @@ def test_each_report_is_exported(sit: Sit, sold: None) -> None:
     everything = desk.context.request.get(f"{desk.root}/reports/export.csv?{OWNER}").text()
     assert all(title in everything for title in ("Won and lost", "New customers", "Overdue tasks by person"))
     assert desk.context.request.get(f"{desk.root}/reports/export.csv?report=none").status == 404
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_months_below_a_chart_do_not_touch(sit: Sit, sold: None, width: int) -> None:
+    """A phone shows every other label of many columns."""
+    desk = sit(viewport={"width": width, "height": 844})
+    desk.go("/reports?period=year")
+    boxes = desk.page.locator(".chart .labels").first.evaluate(
+        "(labels) => [...labels.children].map((label) => label.getBoundingClientRect()).filter((box) => box.width)"
+        ".map((box) => [box.left, box.right])"
+    )
+    assert len(boxes) == 6
+    assert all(right + 4 < left for (_, right), (left, _) in pairwise(boxes))
 
 
 def test_charts_look_alike(sit: Sit, sold: None) -> None:
