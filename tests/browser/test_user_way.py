@@ -138,6 +138,7 @@ def test_conflict_shows_both_and_keeps_mine(sit: Sit, api: Api) -> None:
     desk.go(f"/customers/{record['id']}/edit")
     page.get_by_label("Phone").fill("+49 2")
     page.get_by_label("Company").fill("Mine alone")
+    desk.live()
     api.put("customers", "club", phone="+49 3", tags=["group", "vip"])
     expect(page.get_by_text("Someone saved this record while you were editing")).to_be_visible()
     assert page.get_by_label("Phone").input_value() == "+49 2"
