@@ -88,11 +88,12 @@ class Workers:
                 self._loop.call_exception_handler({"message": "a callback after disk work failed", "exception": error})
 
     def close(self) -> None:
-        """End the threads after the pending work."""
+        """End the threads after the pending work; later work fails as without a thread."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join()
+        self._limit, self._threads = 0, []
 
 
 def _resolve(future: asyncio.Future[Any], result: object, failure: Exception | None) -> None:

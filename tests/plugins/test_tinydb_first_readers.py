@@ -113,3 +113,16 @@ async def test_a_reader_without_a_thread_builds_itself(store: TinyDBBackend, bui
     (await store.open_tenants.get("north")).run = failing  # type: ignore[assignment]
     assert await names_read(store) == ["0001", "0002", "0003"]
     assert builds.made == [("name", False)]
+
+
+async def test_a_page_of_a_store_that_is_closed_meanwhile_is_answered(store: TinyDBBackend, builds: Builds) -> None:
+    """A page needs two indexes; the store is closed during the first build: no thread is left for the next."""
+    query = PageQuery(collection="notes", sort="name", filters=(("words", ("0002",)),))
+    reading = asyncio.create_task(store.page("north", query))
+    await asyncio.to_thread(builds.begun.wait, 30)
+    closing = asyncio.create_task(store.close())
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    builds.gate.set()
+    page, _ = await asyncio.wait_for(asyncio.gather(reading, closing), 30)
+    assert [each.id for each in page.documents] == ["0002"]
