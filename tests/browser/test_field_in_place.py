@@ -101,6 +101,7 @@ def test_text_in_a_field_survives_a_server_that_is_down(sit: Sit, api: Api) -> N
     desk = sit(People.agent)
     desk.go(f"/customers/{made['id']}")
     page, field = desk.page, desk.page.locator("#f-phone")
+    idle = page.locator(".inplace:not([inert])")  # no answer is awaited: until then Enter does nothing
     page.route("**/edit", lambda route: route.abort(), times=2)
     page.get_by_role("link", name="Change phone").click()
     expect(page.locator("[data-refused]")).to_contain_text("The server could not be reached.")
@@ -109,12 +110,14 @@ def test_text_in_a_field_survives_a_server_that_is_down(sit: Sit, api: Api) -> N
     field.fill("222")
     page.route("**/edit", lambda route: route.abort(), times=1)
     field.press("Enter")
+    expect(idle).to_be_visible()
     expect(page.locator("[data-refused]")).to_contain_text("The server could not be reached.")
     expect(field).to_be_focused()
     page.route("**/edit", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"), times=1)
     with page.expect_console_message(lambda message: "a status of 502" in message.text):
         field.press("Enter")
     desk.wrong.clear()
+    expect(idle).to_be_visible()
     expect(field).to_be_focused()
     expect(field).to_have_value("222")
     field.press("Enter")
