@@ -27,10 +27,15 @@ _ASIDE: Final = re.compile(r"\(0+")  # the trunk prefix, as in +49 (0) 711 and +
 _FEWEST_DIGITS: Final = 4  # that find a phone number inside
 
 
-def texts_of(value: object) -> list[str]:
-    """The texts of a searched member."""
-    values = value if isinstance(value, list) else [value]
-    return [each for each in values if isinstance(each, str)]
+def texts_of(values: Iterable[object]) -> list[str]:
+    """The texts in values of searched members."""
+    found: list[str] = []
+    for value in values:
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, list):
+            found += texts_of(value)
+    return found
 
 
 def search_values(texts: Iterable[str | None], phones: Iterable[str | None] = ()) -> tuple[str, ...]:

@@ -235,10 +235,8 @@ class Shape:
             if name in self._ordered:
                 indexes[name + ORDER] = member.ordered(value)
         if self._searched:
-            texts = [text for name in self._searched for text in texts_of(values.get(name))]
-            indexes[SEARCH] = search_values(
-                texts, [text for name in self._phones for text in texts_of(values.get(name))]
-            )
+            texts = texts_of(map(values.get, self._searched))
+            indexes[SEARCH] = search_values(texts, texts_of(map(values.get, self._phones)))
         return indexes
 
     def order_index(self, name: str) -> str:

@@ -10,7 +10,6 @@ from crm_core.model.log import Head, LogEntry, link
 from crm_core.plugin.unit import (
     Claim,
     Conflict,
-    CountBelow,
     Delete,
     DocumentAt,
     DocumentExists,
@@ -131,17 +130,17 @@ class PendingState:
         return None
 
     def _broken(self, expectation: Expectation, unit: Unit) -> str | None:
-        match expectation:
-            case WorkspaceAt(revision, epoch):
-                return None if self.revision == revision and epoch in ("", self._state.epoch) else "workspace"
-            case DocumentAt(collection, id_, revision):
-                return None if self.document(collection, id_) == revision else "document"
-            case DocumentExists(collection, id_):
-                return None if self.document(collection, id_) else "document"
-            case IndexFree():
-                return None if self._free(expectation, unit) else "index"
-            case CountBelow(collection, limit):
-                return None if self._count_after(collection, unit) <= limit else "count"
+        if isinstance(expectation, DocumentAt):
+            fits = self.document(expectation.collection, expectation.id) == expectation.revision
+            return None if fits else "document"
+        if isinstance(expectation, IndexFree):
+            return None if self._free(expectation, unit) else "index"
+        if isinstance(expectation, WorkspaceAt):
+            fits = self.revision == expectation.revision and expectation.epoch in ("", self._state.epoch)
+            return None if fits else "workspace"
+        if isinstance(expectation, DocumentExists):
+            return None if self.document(expectation.collection, expectation.id) else "document"
+        return None if self._count_after(expectation.collection, unit) <= expectation.limit else "count"
 
     def _free(self, expected: IndexFree, unit: Unit) -> bool:
         for id_ in self._holders(expected.collection, expected.index, expected.value):
