@@ -27,10 +27,14 @@ _KEY_VERSION = re.compile(rf"0|[1-9][0-9]{{0,{NATIVE_CLOCK_DIGITS - 1}}}")
 
 
 class Label(msgspec.Struct, frozen=True):
-    """A signature of a message: the covered components with parameters, and its base64 without padding."""
+    """A signature of a message: the covered components with parameters, its base64, and that of the known digests.
+
+    Base64 is without padding.
+    """
 
     covered: InnerList
     signature: str
+    digests: Mapping[str, str]
 
 
 class MessageSignatures(SignatureScheme):
@@ -47,15 +51,17 @@ class MessageSignatures(SignatureScheme):
     def read(self, request: SignedRequest) -> Presented:
         """The parameters of the label for this tenant; the label is the evidence."""
         inputs, signatures = (read_dictionary(request.one(name), name) for name in self.HEADERS)
+        digests = _digests(request)
         name, covered, key_version = _chosen(inputs, request.tenant)
         component_names(covered)
         _check_algorithm(covered, MAC, PAIR)
+        signature = _byte_sequence(signatures.get(name), f"{SIGNATURE} under the label {name}")
         return Presented(
             timestamp=_seconds(covered, "created"),
             expires=_seconds(covered, "expires") if "expires" in covered.parameters else None,
             nonce=_nonce(covered.parameters.get("nonce")),
             key_version=key_version,
-            evidence=Label(covered, _byte_sequence(signatures.get(name), f"{SIGNATURE} under the label {name}")),
+            evidence=Label(covered, signature, digests),
         )
 
     def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
@@ -63,14 +69,14 @@ class MessageSignatures(SignatureScheme):
         text = _enough_covered(request, presented.evidence, MAC)
         expected = _base64(hmac.new(key, text, "sha256").digest())
         signed = hmac.compare_digest(expected.encode(), presented.evidence.signature.encode())
-        return _digest_matches(request) and signed
+        return _digests_match(request, presented.evidence) and signed
 
     def matches_public(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
         """The same for a label that is signed with the private key of this public one."""
         text = _enough_covered(request, presented.evidence, PAIR)
         signature = ed25519.read_signature(presented.evidence.signature)
         signed = signature is not None and ed25519.verifies(key, text, signature)
-        return _digest_matches(request) and signed
+        return _digests_match(request, presented.evidence) and signed
 
     def sign(
         self, request: SignedRequest, key: bytes, key_version: int, timestamp: int, nonce: str
@@ -180,18 +186,21 @@ def _byte_sequence(member: Member | None, where: str) -> str:
     return member.value.base64
 
 
-def _digest_matches(request: SignedRequest) -> bool:
-    """Whether all known digests match the body (RFC 9530, 2). Raises SignatureIncomplete if there is none."""
+def _digests(request: SignedRequest) -> Mapping[str, str]:
+    """The base64, without padding, of each known digest of the body (RFC 9530, 2)."""
     members = read_dictionary(", ".join(request.all(DIGEST)), DIGEST)
-    known = [name for name in members if name in DIGESTS]
-    if not known:
+    return {
+        name: _byte_sequence(member, f"{DIGEST} under {name}") for name, member in members.items() if name in DIGESTS
+    }
+
+
+def _digests_match(request: SignedRequest, label: Label) -> bool:
+    """Whether all known digests match the body. Raises SignatureIncomplete if there is none."""
+    if not label.digests:
         raise SignatureIncomplete(f"{DIGEST} must contain {' or '.join(DIGESTS)}.")
     matching = [
-        hmac.compare_digest(
-            _base64(DIGESTS[name](request.body).digest()).encode(),
-            _byte_sequence(members[name], f"{DIGEST} under {name}").encode(),
-        )
-        for name in known
+        hmac.compare_digest(_base64(DIGESTS[name](request.body).digest()).encode(), sent.encode())
+        for name, sent in label.digests.items()
     ]
     return all(matching)
 
