@@ -18,7 +18,7 @@ from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.examples import BUILT_IN
 from crm_core.settings.origin import public_origin
 from crm_core.settings.paths import absolute, existing_folder
-from crm_core.settings.places import FileProblem, Place, Wrong, closest, hint, quoted, setup_error
+from crm_core.settings.places import FileProblem, Place, Wrong, closest, hint, named, setup_error
 from crm_core.settings.reading import (
     Members,
     boolean,
@@ -102,7 +102,7 @@ class StorageSettings(msgspec.Struct, frozen=True):
 
 def unknown_backend(name: str, backends: Collection[str]) -> str:
     """That there is no such backend, and which ones there are."""
-    return f"there is no storage backend {quoted(name)}; {hint(name, backends)}"
+    return f"there is {named('no storage backend', name)}; {hint(name, backends)}"
 
 
 class PluginSettings(msgspec.Struct, frozen=True):
@@ -119,7 +119,7 @@ class PluginSettings(msgspec.Struct, frozen=True):
             near = closest(plugin, names)
             fix = f"did you mean `{near}`?" if near else "remove it; `crm plugins` lists the plugins"
             place = self.places.get(plugin, Place("instance.yaml", 1, 1))
-            problems.append(FileProblem(place, f"there is no plugin {quoted(plugin)}; {fix}"))
+            problems.append(FileProblem(place, f"there is {named('no plugin', plugin)}; {fix}"))
         if problems:
             raise setup_error(problems)
 

@@ -13,7 +13,7 @@ from crm_core.model.fields import convert, struct_fields
 from crm_core.settings.document import Items, MappingMember, Node
 from crm_core.settings.document import Mapping as MappingNode
 from crm_core.settings.instance import MEMBERS, InstanceSettings, untyped
-from crm_core.settings.places import FileProblem, Place, Wrong, hint, quoted, setup_error
+from crm_core.settings.places import FileProblem, Place, Wrong, hint, named, quoted, setup_error
 from crm_core.settings.reading import Members
 from crm_core.settings.salvage import UnloadedInstance
 
@@ -29,7 +29,7 @@ def read_options(
     options: dict[str, msgspec.Struct] = {}
     for name, member in settings.options_nodes.items():
         if name not in types:
-            message = f"unknown member {quoted(name)}; {hint(name, [*MEMBERS, *types])}"
+            message = f"{named('unknown member', name)}; {hint(name, [*MEMBERS, *types])}"
             if disabled := ", ".join(sorted(settings.plugins.disabled)):
                 message += f"; if it belongs to a plugin that is disabled ({disabled}), comment it out"
             problems.append(FileProblem(member.place, message))

@@ -62,6 +62,11 @@ def quoted(text: str) -> str:
     return f"`{text}`" if _SAFE_TO_SHOW.fullmatch(text) else "this"
 
 
+def named(what: str, name: str) -> str:
+    """Something in a message, such as ``unknown member``, with its name unless that could be a secret."""
+    return f"{what} `{name}`" if _SAFE_TO_SHOW.fullmatch(name) else f"{what} of this name"
+
+
 def listed(names: Iterable[str]) -> str:
     """Names for a message: ``a, b or c``."""
     names = sorted(names)

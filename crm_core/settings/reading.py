@@ -17,7 +17,7 @@ from crm_core.model.names import is_name
 from crm_core.model.sources import Network, plain_network
 from crm_core.model.times import from_input
 from crm_core.settings.document import Items, Mapping, MappingMember, Node, Scalar, parse, read_text
-from crm_core.settings.places import FileProblem, Place, Wrong, closest, hint, quoted, setup_error
+from crm_core.settings.places import FileProblem, Place, Wrong, closest, hint, named, quoted, setup_error
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -93,7 +93,7 @@ class Members:
                 closest(member.name, self._read) or "", None
             )  # reported as misspelt, not as missing
             if slip is not None or not others:
-                self.wrong(member.place, f"unknown member {quoted(member.name)}; {hint(member.name, self._read)}")
+                self.wrong(member.place, f"{named('unknown member', member.name)}; {hint(member.name, self._read)}")
         self.problems.extend(self._missing.values())
         self._missing.clear()
         if self.problems:

@@ -9,7 +9,7 @@ from crm_core.model.names import SNAKE_NAME, title_from
 from crm_core.model.permissions import SUPER_ADMIN
 from crm_core.settings.document import MappingMember, Node, is_there
 from crm_core.settings.examples import BUILT_IN
-from crm_core.settings.places import Wrong, hint, quoted
+from crm_core.settings.places import Wrong, hint, named, quoted
 from crm_core.settings.reading import Members, list_of, mapping_of, read_file, set_of, text
 
 _EMPTY = Roles({}, frozenset())
@@ -70,7 +70,7 @@ def _grant(node: Node, catalog: Catalog | None, core_keys: frozenset[str]) -> st
     actions = {key.partition(".")[2] for key in catalog.keys}
     if module == "*":
         if action not in actions:
-            raise Wrong.at(node.place, f"no module has an action {quoted(action)}; {hint(action, actions)}")
+            raise Wrong.at(node.place, f"no module has {named('an action', action)}; {hint(action, actions)}")
         return written
     if module not in catalog.modules:
         near = [*catalog.modules, *core_keys]

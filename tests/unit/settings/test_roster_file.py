@@ -197,6 +197,13 @@ def test_a_required_member_written_wrongly_is_a_slip_and_not_missing(roster: Any
     assert reported == ["keys.yaml:4:9: unknown member `verison`; did you mean `version`?"]
 
 
+def test_a_name_that_could_be_a_secret_is_not_repeated(roster: Any, problems: Any) -> None:
+    """The message about an unknown member without its name is a sentence too."""
+    reported = problems(roster, f"tenants:\n  a:\n    {KEY}: 1\n    keys: []\n")
+    known = "expect_every, keys, repeats, schemes or sync"
+    assert reported == [f"keys.yaml:3:5: unknown member of this name; known here: {known}"]
+
+
 def test_tab_anchor_and_tag_together(roster: Any, problems: Any) -> None:
     """A tab does not hide an anchor and a tag in the same file."""
     reported = problems(roster, "tenants:\n\ta: &x {}\n\tb: !t {}\n")
