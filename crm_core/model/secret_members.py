@@ -47,6 +47,24 @@ def value_at(data: Any, path: Iterable[str]) -> Any:
     return data
 
 
+def may_have_secret(data: Any, struct: type[msgspec.Struct] | None) -> bool:
+    """Whether data of a section has a secret, perhaps under a wrong name."""
+    members = secret_members(struct)
+    return any(value_at(data, member.path) is not None for member in members) or (
+        bool(members) and _has_unknown(data, struct)
+    )
+
+
+def _has_unknown(data: Any, type_: Any) -> bool:
+    """Whether there is anything but the members of the type, and of the objects in it."""
+    if not is_struct(inner := bare(type_)):
+        return False
+    if not isinstance(data, Mapping):
+        return data is not None
+    fields = {field.encode_name: field.type for field in struct_fields(inner)}
+    return any(name not in fields or _has_unknown(item, fields[name]) for name, item in data.items())
+
+
 def known_pointer(struct: type[msgspec.Struct] | None, pointer: str) -> str:
     """The longest start of a pointer that consists of members of the type, and of positions in their lists."""
     known, inner = "", bare(struct)

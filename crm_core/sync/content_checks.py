@@ -28,7 +28,7 @@ from crm_core.model.keys import Key, TenantRoster
 from crm_core.model.modules import derive_modules
 from crm_core.model.patterns import module_of
 from crm_core.model.recent import once
-from crm_core.model.secret_members import secret_members, value_at, without_secrets
+from crm_core.model.secret_members import may_have_secret, secret_members, without_secrets
 from crm_core.model.strict_json import loads
 from crm_core.plugin.door import findings
 from crm_core.plugin.host import PluginHost
@@ -76,11 +76,9 @@ def parts_of(envelope: Envelope, payload_type: PayloadType, registry: Registry) 
 
 
 def has_secrets(parts: Iterable[PartShape], sections: Mapping[str, PayloadType]) -> bool:
-    """Whether any part has a value for a secret of its section, or its section is unknown."""
+    """Whether any part may have a secret of its section, or its section is unknown."""
     return any(
-        part.section not in sections
-        or any(value_at(part.data, m.path) is not None for m in secret_members(sections[part.section].SECTION))
-        for part in parts
+        part.section not in sections or may_have_secret(part.data, sections[part.section].SECTION) for part in parts
     )
 
 
