@@ -1,16 +1,14 @@
-"""Answers of the API: a status, header fields as they are sent, and bytes, whole or part by part."""
+"""Answers of API and pages: a status, header fields as they are sent, and bytes, whole or part by part."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from crm_core.access.streams import Stream, Waiter
-from crm_core.model.spreadsheet import BOM, line
-from crm_core.model.turns import Turn
 from crm_core.web.request import Request
 
 JSON: Final = "application/json"
@@ -65,28 +63,6 @@ def streamed(body: Parts, media_type: str, headers: Mapping[str, str] | None = N
     kind = f"{media_type}; charset=utf-8" if media_type == CSV else media_type
     fields = {"Content-Type": kind, "Cache-Control": "no-store", **(headers or {})}
     return Answer(200, _fields(fields), body)
-
-
-async def json_lines(rows: AsyncIterator[Any]) -> AsyncGenerator[bytes, None]:
-    """Each row as a line of JSON."""
-    turn = Turn()
-    async for row in rows:
-        yield encoded(row) + b"\n"
-        await turn.pause()
-
-
-async def csv_lines(
-    rows: AsyncIterator[Mapping[str, Any]], members: Collection[str], *, bom: bool
-) -> AsyncGenerator[bytes, None]:
-    """A head and each row as a line of CSV; cells that a spreadsheet would run are neutralised.
-
-    ``bom``: begin with a byte order mark, by which spreadsheets recognise UTF-8.
-    """
-    yield BOM * bom + line(members)
-    turn = Turn()
-    async for row in rows:
-        yield line([row[member] for member in members])
-        await turn.pause()
 
 
 async def for_head(answer: Answer) -> Answer:

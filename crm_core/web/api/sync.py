@@ -8,10 +8,10 @@ from crm_core.errors import InvalidParameter
 from crm_core.services import Services
 from crm_core.sync import log as sync_log
 from crm_core.sync.push_request import PushRequest
-from crm_core.web.answers import CSV, JSON, NDJSON, Answer, answer, csv_lines, json_lines, streamed
+from crm_core.web.answers import CSV, JSON, NDJSON, Answer, answer, streamed
 from crm_core.web.api import sync_schemas as schemas
 from crm_core.web.callers import caller_of
-from crm_core.web.log_export import exported_log
+from crm_core.web.log_export import as_csv, as_ndjson, exported_log
 from crm_core.web.operations import Route
 from crm_core.web.reading import accepted, flag, whole_number
 from crm_core.web.request import Request
@@ -93,8 +93,7 @@ def _of_readers(services: Services) -> list[Route]:
         if kind != JSON:
             sync_log.query_of(query)  # raises before the first byte is sent
             rows = exported_log(services, request.tenant, request.caller, query)
-            lines = json_lines(rows) if kind == NDJSON else csv_lines(rows, sync_log.CSV_MEMBERS, bom=bom)
-            return streamed(lines, kind)
+            return streamed(as_ndjson(rows) if kind == NDJSON else as_csv(rows, bom=bom), kind)
         items, following = await services.log.page(request.tenant, query, limit=limit, cursor=cursor)
         return answer({"items": [sync_log.shown(entry) for entry in items], "next_cursor": following})
 

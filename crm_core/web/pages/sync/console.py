@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 from crm_core.language import gettext, localized, ngettext
 from crm_core.model.log import LogEntry, is_intact
 from crm_core.model.times import to_wire
-from crm_core.sync.log import CSV_MEMBERS, FILTERS
-from crm_core.web.answers import CSV, Answer, csv_lines, streamed
+from crm_core.sync.log import FILTERS
+from crm_core.web.answers import CSV, Answer, streamed
 from crm_core.web.compression import compressed
-from crm_core.web.log_export import exported_log
+from crm_core.web.log_export import as_csv, exported_log
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.figures.charts import Chart
 from crm_core.web.pages.layout.parts import Fact, Mark, Option, PageLinks, PeriodLink
@@ -51,7 +51,7 @@ async def export_log(context: PageContext) -> Answer:
     """Stream the whole log as CSV."""
     rows = exported_log(context.services, context.tenant, context.caller, {})
     named = {"Content-Disposition": 'attachment; filename="sync-log.csv"'}
-    return await compressed(request.sent, streamed(csv_lines(rows, CSV_MEMBERS, bom=True), CSV, named))
+    return await compressed(request.sent, streamed(as_csv(rows, bom=True), CSV, named))
 
 
 async def _page(context: PageContext, form: Mapping[str, str]) -> Response:
