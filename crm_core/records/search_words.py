@@ -20,8 +20,7 @@ _CJK: Final = (
     "\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
     "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
 )
-_BETWEEN: Final = re.compile(r"[^\W_]+")
-_WORD: Final = re.compile(r"([^\W_]+)")  # which a split returns too
+_WORD: Final = re.compile(r"([^\W_]+)")  # a split returns the words too
 _NUMBER: Final = re.compile(r"[\d +()./,;#*\-\u2010-\u2015\xa0\u202f]+")
 _ASIDE: Final = re.compile(r"\(0+")  # the trunk prefix, as in +49 (0) 711 and +49 (0711)
 _FEWEST_DIGITS: Final = 4  # that find a phone number inside
@@ -65,7 +64,7 @@ def _words_and_signs(text: str) -> tuple[list[str], list[str]]:
         words, between = pieces[1::2], pieces[::2]
     else:
         words = [_RUN + part if is_run else part for part, is_run in _parts(text)]
-        between = _BETWEEN.split(composed(text))
+        between = _WORD.split(composed(text))[::2]
     return words, [each for piece in between if (each := piece.strip())]
 
 
@@ -105,7 +104,7 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
     """The folded words of a text, and its runs of Chinese, Japanese or Korean characters, which are marked by True."""
     plain = folded(text)
     if plain.isascii():
-        yield from ((word, False) for word in _BETWEEN.findall(plain))
+        yield from ((word, False) for word in _WORD.findall(plain))
         return
     for found in _pattern().finditer(plain):
         yield found[0], found["run"] is not None
