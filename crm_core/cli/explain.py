@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from crm_core.cli.config_folder import ConfigFolder
+from crm_core.cli.output import finding_line
 from crm_core.cli.payload_file import read_bytes
 from crm_core.cli.running import print_json, result_options
 from crm_core.errors import SetupError
@@ -104,7 +105,7 @@ def _show(explanation: Explanation) -> None:
     for check in explanation.checks:
         click.echo(_line(check))
         for finding in check.errors:
-            click.echo(f"            {finding.pointer or '/'}: {finding.message} ({finding.code})")
+            click.echo(f"            {finding_line(finding.to_wire())}")
     if explanation.signed_text is not None:
         click.echo(f"\nsigned text of {explanation.scheme} ({LEGEND}):")
         for line in visible(explanation.signed_text[:_SHOWN_BYTES]):

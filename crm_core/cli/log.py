@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from crm_core.cli.groups import CommandGroup, Number
-from crm_core.cli.output import discard_output, print_line
+from crm_core.cli.output import discard_output, finding_line, print_line
 from crm_core.cli.running import (
     config_option,
     perform,
@@ -106,7 +106,7 @@ def show(*, entry_id: str, tenant: str, config: Path, as_json: bool) -> None:
     for name, value in entry.items():
         click.echo(f"{name:<{width}}  {'-' if value is None else value}")
     for finding in findings:
-        click.echo(f"  {_finding(finding)}")
+        click.echo(f"  {finding_line(finding)}")
 
 
 @command.command("tail", short_help="Print entries as they arrive.")
@@ -196,13 +196,9 @@ def _show(entry: dict[str, Any]) -> None:
     click.echo(line(entry))
     errors = entry.get("errors", ())
     for error in errors[:_FEW]:
-        click.echo(f"    {_finding(error)}")
+        click.echo(f"    {finding_line(error)}")
     if len(errors) > _FEW:
         click.echo(f"    {len(errors) - _FEW} more: crm log show {entry['id']} --tenant {entry['tenant']}")
-
-
-def _finding(error: dict[str, Any]) -> str:
-    return f"{error['pointer'] or '/'}: {error['message']} ({error['code']})"
 
 
 def line(entry: dict[str, Any]) -> str:

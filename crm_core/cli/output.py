@@ -1,4 +1,4 @@
-"""Standard output: its own error type, progress on a terminal, and the results of many tenants."""
+"""Standard output: its own error type, progress on a terminal, findings, and the results of many tenants."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import click
@@ -70,6 +70,11 @@ def clear_progress() -> None:
 def print_line(value: object) -> None:
     """Print a value as a line of JSON."""
     click.echo(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
+
+
+def finding_line(finding: Mapping[str, object]) -> str:
+    """An error or a warning of a push, with its place."""
+    return f"{finding.get('pointer') or '/'}: {finding.get('message')} ({finding.get('code')})"
 
 
 class TenantReport(Generic[T]):

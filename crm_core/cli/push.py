@@ -13,9 +13,10 @@ import click
 from crm_core.cli.config_folder import ConfigFolder
 from crm_core.cli.diff import show_changes
 from crm_core.cli.groups import Number
+from crm_core.cli.output import finding_line
 from crm_core.cli.payload_file import read_data
 from crm_core.cli.running import print_json, result_options
-from crm_core.cli.sending import NO_ANSWER, WOULD_CHANGE, client, finding_line, problem_lines, unanswered_lines
+from crm_core.cli.sending import NO_ANSWER, WOULD_CHANGE, client, problem_lines, unanswered_lines
 from crm_core.cli.sign import refused_as_usage, show_request, strategy_option
 from crm_core.cli.target import sender, sender_options
 from crm_core.client import (

@@ -9,6 +9,7 @@ from typing import Final
 import click
 import httpx
 
+from crm_core.cli.output import finding_line
 from crm_core.cli.target import SigningTarget
 from crm_core.client import Client, Pause, Retries, Unanswered
 from crm_core.model.sources import within
@@ -83,8 +84,3 @@ def problem_lines(problem: Mapping[str, object]) -> Iterator[str]:
 def unanswered_lines(error: Unanswered) -> Iterator[str]:
     """Why there was no answer, and what to do next."""
     return problem_lines({"code": "unanswered", "detail": str(error)})
-
-
-def finding_line(finding: Mapping[str, object]) -> str:
-    """An error or a warning of an answer."""
-    return f"{finding.get('pointer') or '/'}: {finding.get('message')} ({finding.get('code')})"
