@@ -27,7 +27,6 @@ _PLACES: Final = 10  # that are shown
 _STEPPED: Final = timedelta(seconds=5)  # a clock this far behind its own entries has stepped back
 _DAY: Final = timedelta(hours=24)
 
-
 Orphaned = Callable[[str], Awaitable[list[str]]]
 """The record types of which a tenant has records, and which no plugin brings."""
 
@@ -148,7 +147,7 @@ class HealthReports:
         status, reasons = "degraded" if problems else "stale" if stale else "ok", problems + stale
         if off := self._off(roster):
             status, reasons = "disabled", off
-        return status, reasons + mismatches(tenant, roster, summary)
+        return status, [*reasons, *mismatches(tenant, roster, summary)]
 
     def _judged_without_store(self, roster: TenantRoster, reason: str, now: datetime) -> tuple[str, list[str]]:
         if off := self._off(roster):

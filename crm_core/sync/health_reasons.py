@@ -21,28 +21,27 @@ _SPANS: Final = (
 )
 
 
-def mismatches(tenant: str, roster: TenantRoster, summary: Summary) -> list[str]:
+def mismatches(tenant: str, roster: TenantRoster, summary: Summary) -> Iterable[str]:
     """A reason if verification keeps failing: the two sides may have different keys or clocks.
 
     It changes no status, since a sender of forged pushes must not be able to turn a healthy tenant red.
     """
     recent, failed = summary.recent, summary.unverified
     if len(failed) < RECENT or (recent and recent[0].id > failed[-1].id):
-        return []
+        return
     if any(entry.error_code != SignatureInvalid.code for entry in failed):
-        reason = (
+        yield (
             f"The newest {RECENT} signed attempts failed verification, and none has passed since. If they are the "
             f"platform's, this is why: {failed[0].error_message}"
         )
-        return [reason]
+        return
     versions = {entry.key_version for entry in failed}
     keys = ", ".join(f"{tenant}:{version}" for version in sorted(roster.keys) if version in versions)
-    reason = (
+    yield (
         f"The newest {RECENT} attempts had signatures that do not match {keys or 'any active key'}, and none was "
         "verified since. If they are the platform's, compare the key's fingerprint on both sides, or find the "
         "cause with crm explain."
     )
-    return [reason]
 
 
 def orphan_sentence(record_type: str) -> str:
