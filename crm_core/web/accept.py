@@ -35,11 +35,11 @@ def preferred(fields: Sequence[str], offered: Sequence[str]) -> str | None:
     return chosen
 
 
-def prefers_coding(fields: Sequence[str], coding: str) -> bool:
-    """Whether the Accept-Encoding ``fields`` accept a content coding, and prefer no answer without one."""
+def prefers_gzip(fields: Sequence[str]) -> bool:
+    """Whether the Accept-Encoding ``fields`` accept gzip, and prefer no answer without a content coding."""
     codings = _weights(fields)
     rest = codings.get("*", 0.0)
-    weight = codings.get(coding, rest)
+    weight = codings.get("gzip", rest)
     return weight > 0 and weight >= codings.get("identity", rest)
 
 

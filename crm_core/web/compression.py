@@ -13,7 +13,7 @@ from contextlib import aclosing
 from typing import Final
 
 from crm_core.access.streams import Stream
-from crm_core.web.accept import prefers_coding
+from crm_core.web.accept import prefers_gzip
 from crm_core.web.answers import Answer
 from crm_core.web.request import Request
 
@@ -29,7 +29,7 @@ async def compressed(request: Request, answer: Answer) -> Answer:
     body = answer.body
     if answer.status != 200 or isinstance(body, Stream) or (isinstance(body, bytes) and len(body) <= _LEAST):
         return varied
-    if not prefers_coding(request.fields(b"accept-encoding"), "gzip"):
+    if not prefers_gzip(request.fields(b"accept-encoding")):
         return varied
     fields = [field for field in varied.headers if field[0] != b"content-length"]
     fields.append((b"content-encoding", b"gzip"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crm_core.errors import MisdirectedInstance, NotFound
-from crm_core.web.accept import prefers_coding
+from crm_core.web.accept import prefers_gzip
 from crm_core.web.pages.anonymous_context import AnonymousContext
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.guard import GuardedRoute
@@ -25,7 +25,7 @@ def static_files(site: Site) -> GuardedRoute:
         asset = site.assets.get(name)
         if asset is None:
             raise NotFound("There is no file at this address.")
-        packed = prefers_coding(request.headers.getlist("Accept-Encoding"), "gzip")
+        packed = prefers_gzip(request.headers.getlist("Accept-Encoding"))
         # The address of an older version gets the newer file, which must not be cached under it.
         caching = _FOREVER if version == site.assets.version else "no-cache"
         headers = {"Vary": "Accept-Encoding", "Cache-Control": caching}

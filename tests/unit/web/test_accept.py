@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_core.web.accept import preferred, prefers_coding
+from crm_core.web.accept import preferred, prefers_gzip
 
 OFFERED = ("application/json", "application/x-ndjson", "text/csv")
 PAGE = ("application/problem+json", "application/json", "text/html")
@@ -92,4 +92,4 @@ def test_browsers_prefer_pages_and_clients_problems(sent: str, chosen: str | Non
 )
 def test_a_coding_that_is_accepted_and_preferred(sent: list[str], accepted: bool) -> None:
     """A weight of 0 excludes gzip, a higher one of identity comes first, and x-gzip-not is another coding."""
-    assert prefers_coding(sent, "gzip") is accepted
+    assert prefers_gzip(sent) is accepted
