@@ -26,7 +26,7 @@ Text = str | tuple[str, str]
 _ESCAPE: Final = re.compile(r"\\(.)")
 _ESCAPED: Final = {"n": "\n", "t": "\t"}
 _LINE: Final = re.compile(r'(?:(msgctxt|msgid_plural|msgid|msgstr(?:\[[0-9]\])?)\s+)?"((?:[^"\\]++|\\.)*+)"')
-_PLACE: Final = re.compile(r"\{([a-z_]*)\}|[{}]")
+_PLACEHOLDER: Final = re.compile(r"\{[a-z_]*\}|[{}]")
 _RULE: Final = re.compile(r"plural=([^;\n]+)")
 _FORMS: Final = re.compile(r"nplurals=\s*([0-9])\b")
 _MOST_FORMS: Final = 10
@@ -39,7 +39,7 @@ class Language(msgspec.Struct, frozen=True, dict=True):
     """A language by its BCP 47 tag, with the translation of each message; other messages stay English.
 
     ``rule``: which of the forms of ``plurals`` fits the number ``n``, as an expression in C. ``sentences``: messages
-    of the API and of plugins with places, which are recognized when they are filled in.
+    of the API and of plugins with placeholders, which are recognized when they are filled in.
     """
 
     tag: str
@@ -55,7 +55,7 @@ class Language(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def locale(self) -> Locale:
-        """Its names of months and days."""
+        """Its formats and names of dates and numbers, as Babel has them."""
         from babel import Locale  # not for commands, which only speak English
 
         return Locale.parse(self.tag, sep="-")
@@ -208,10 +208,10 @@ def _misplaced(parts: Mapping[str, str], forms: list[str]) -> str:
     plural = parts.get("msgid_plural")
     if plural is None and not any("{" in form or "}" in form for form in forms):
         return ""
-    known = {match[0] for match in _PLACE.finditer(parts["msgid"] + (plural or ""))}
+    known = {match[0] for match in _PLACEHOLDER.finditer(parts["msgid"] + (plural or ""))}
     if plural is not None:
         known.add("{n}")
         if any(f"msgstr[{index}]" not in parts for index in range(len(forms))):
             return "number the plural forms msgstr[0], msgstr[1] and so on"
-    strange = sorted({match[0] for form in forms for match in _PLACE.finditer(form)} - known)
+    strange = sorted({match[0] for form in forms for match in _PLACEHOLDER.finditer(form)} - known)
     return f"the message has no {', '.join(strange)}" if strange else ""

@@ -20,7 +20,7 @@ _LOOKED_UP: Final = frozenset({"what", "other", "span", "age", "side", "state", 
 """Values of sentences that are sentences or words of a catalogue themselves; others stay as they are."""
 _NEEDED: Final = frozenset({"what", "other"})
 """Values without which a sentence stays English, or it would be half translated."""
-_PLACE: Final = re.compile(r"\\{([a-z_]+)\\}")
+_PLACEHOLDER: Final = re.compile(r"\\{([a-z_]+)\\}")  # as re.escape leaves it
 # Not state of the module: each request has its own context.
 _CURRENT: Final[ContextVar[Language]] = ContextVar("language", default=ENGLISH)
 
@@ -128,4 +128,4 @@ def _pattern_of(sentence: str) -> re.Pattern[str]:
         seen.add(name)
         return f"(?P<{name}>.+?)"
 
-    return re.compile(_PLACE.sub(group, re.escape(sentence)), re.DOTALL)
+    return re.compile(_PLACEHOLDER.sub(group, re.escape(sentence)), re.DOTALL)

@@ -17,7 +17,7 @@ from crm_core.language.catalogue import ENGLISH, Language, Text, read_catalogue
 CORE: Final = Path(__file__).parent.parent / "translations"
 API: Final = CORE / "api"
 """The catalogues of pages and emails, and those of the API's sentences, which pages show too."""
-_PLACE: Final = re.compile(r"\{[a-z_]*\}")
+_PLACEHOLDER: Final = re.compile(r"\{[a-z_]*\}")
 
 
 class Languages:
@@ -76,4 +76,4 @@ class Languages:
 
 def _by_words(sentence: str) -> tuple[int, str]:
     """The most exact sentence first: what fits it may fit a vaguer one, too."""
-    return -len(_PLACE.sub("", sentence)), sentence
+    return -len(_PLACEHOLDER.sub("", sentence)), sentence
