@@ -129,8 +129,9 @@ def whole_number(name: str, text: str | None, *, default: int, least: int = 1, m
     return number
 
 
-def flag(name: str, text: str | None) -> bool:
+def flag(query: Mapping[str, str], name: str) -> bool:
     """A parameter that is ``true`` or ``false``; False if it is absent. Raises InvalidParameter."""
+    text = query.get(name)
     if text not in (None, "true", "false"):
         raise InvalidParameter(f"{name} is true or false.", parameter=name)
     return text == "true"

@@ -54,7 +54,7 @@ class _Handlers:
 
     async def listed(self, request: Request) -> Answer:
         kind, parameters = accepted(request, (JSON, NDJSON, CSV)), read_values(request, self._shape.filterable)
-        bom = flag("bom", request.query.get("bom"))
+        bom = flag(request.query, "bom")
         if kind != JSON:
             pages = await self._records.reads.export(self._access(request), parameters, self._callers.current)
             lines = export.as_ndjson(pages) if kind == NDJSON else export.as_csv(self._shape, pages, bom=bom)
@@ -85,7 +85,7 @@ class _Handlers:
         return await self._answered(request, self._records.writes.put(access, external_id, data, _conditions(request)))
 
     async def batch(self, request: Request) -> Answer:
-        access, atomic = self._access(request), flag("atomic", request.query.get("atomic"))
+        access, atomic = self._access(request), flag(request.query, "atomic")
         data, raw = await read_json_and_bytes(request)
         asked = Batch(
             data=data,
@@ -112,7 +112,7 @@ class _Handlers:
         return await self._answered(request, restoring)
 
     async def erase(self, request: Request) -> Answer:
-        cascade, id_ = flag("cascade", request.query.get("cascade")), request.path_parameters["id"]
+        cascade, id_ = flag(request.query, "cascade"), request.path_parameters["id"]
         await self._records.erasure.erase(self._access(request), id_, _conditions(request), cascade=cascade)
         return empty(204, {"Cache-Control": "no-store"})
 

@@ -86,15 +86,15 @@ def _of_readers(services: Services) -> list[Route]:
     """The operations of tokens and users: the log, history, restore."""
 
     async def log(request: Request) -> Answer:
-        query = dict(request.query)
-        limit = whole_number("limit", query.pop("limit", None), default=50, most=sync_log.MOST)
-        cursor = query.pop("cursor", None)
-        kind, bom = accepted(request, (JSON, NDJSON, CSV)), flag("bom", query.pop("bom", None))
+        limit = whole_number("limit", request.query.get("limit"), default=50, most=sync_log.MOST)
+        kind, bom = accepted(request, (JSON, NDJSON, CSV)), flag(request.query, "bom")
+        filters = {name: value for name, value in request.query.items() if name in sync_log.FILTERS}
         if kind != JSON:
-            sync_log.query_of(query)  # raises before the first byte is sent
-            rows = exported_log(services, request.tenant, request.caller, query)
+            sync_log.query_of(filters)  # raises before the first byte is sent
+            rows = exported_log(services, request.tenant, request.caller, filters)
             return streamed(as_ndjson(rows) if kind == NDJSON else as_csv(rows, bom=bom), kind)
-        items, following = await services.log.page(request.tenant, query, limit=limit, cursor=cursor)
+        cursor = request.query.get("cursor")
+        items, following = await services.log.page(request.tenant, filters, limit=limit, cursor=cursor)
         return answer({"items": [sync_log.shown(entry) for entry in items], "next_cursor": following})
 
     async def entry(request: Request) -> Answer:
@@ -115,7 +115,7 @@ def _of_readers(services: Services) -> list[Route]:
             request_id=request.request_id,
             client_request_id=request.client_request_id,
             source=request.source,
-            preview=flag("preview", request.query.get("preview")),
+            preview=flag(request.query, "preview"),
         )
         return answer(receipt)
 

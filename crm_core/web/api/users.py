@@ -142,10 +142,9 @@ def routes(services: Services) -> list[Route]:
 
 def _query(cursors: Cursors, tenant: str, parameters: Mapping[str, str]) -> tuple[PageQuery, str]:
     """The page that the parameters name, and the text that its cursor belongs to."""
-    sent = dict(parameters)
-    limit = whole_number("limit", sent.pop("limit", None), default=50, most=200)
-    cursor = sent.pop("cursor", None)
-    total = flag("total", sent.pop("total", None))
+    limit = whole_number("limit", parameters.get("limit"), default=50, most=200)
+    cursor, total = parameters.get("cursor"), flag(parameters, "total")
+    sent = {name: value for name, value in parameters.items() if name not in ("limit", "cursor", "total")}
     sort = sent.get("sort", "created_at")
     if sort.removeprefix("-") not in _SORTABLE:
         raise errors.InvalidParameter(
@@ -155,7 +154,7 @@ def _query(cursors: Cursors, tenant: str, parameters: Mapping[str, str]) -> tupl
     if "role" in sent:
         filters.append(("role", (sent["role"],)))
     if "disabled" in sent:
-        filters.append(("disabled", (flag("disabled", sent["disabled"]),)))
+        filters.append(("disabled", (flag(sent, "disabled"),)))
     bound = f"{tenant} users {encoded(sorted(sent.items())).decode()}"
     after = None if cursor is None else cursors.read(bound, cursor)
     query = PageQuery(
