@@ -79,7 +79,7 @@ def sender(
         raise click.UsageError("add either --secret or --private-key")
     address, unix = (url, None) if url is not None else folder.address()
     target = _target(folder, address, tenant)
-    entry, keys, pairs = TenantRoster(), tuple[Key, ...](), pairs or key_pairs(private_key)
+    entry, pairs = TenantRoster(), pairs or key_pairs(private_key)
     if len(private_key) == 1:
         keys = tuple(_option_key(folder, target.tenant, "public", public, key_version) for public in pairs)
     elif secret is not None:
