@@ -134,7 +134,7 @@ def key_of(entry: TenantRoster, tenant: str, version: int) -> Key:
 
 
 def registry_of(config: Path) -> Registry:
-    """All plugins of instance.yaml; without a valid one, the built-in plugins: crm config check reports it."""
+    """All plugins of instance.yaml; without a valid one, the installed ones: crm config check reports it."""
     from crm_core.settings.installation import load_plugins
 
     settings = None

@@ -22,7 +22,7 @@ from crm_core.records.guarded_store import GuardedStore, RecordAccess
 from crm_core.records.log_reader import LogReader
 from crm_core.records.shape import Shape
 
-_MOST_ROWS: Final = 400_000  # of all tenants; those of tenants that were not asked for longest are read again
+_MOST_ROWS: Final = 400_000  # of all tenants; those that were used least recently are dropped, and read again
 _MISSED: Final = 500  # changed records, and a quarter of all: to read more of them one by one takes longer
 _HISTORY: Final = 20  # entries of a record's history read at a time
 _COUNTED: Final[frozenset[Kind]] = frozenset({"choice", "flag", "decimal", "date", "moment", "reference", "currency"})

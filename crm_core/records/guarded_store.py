@@ -67,7 +67,7 @@ class GuardedStore:
     ) -> Workspace:
         """The workspace, after checking that the caller may do all of the actions. Raises AccessError.
 
-        ``seen``: ``Caller.seen`` at the first try of what finds by itself whether it has changed.
+        ``seen``: ``Caller.seen``, for the first try of a caller that notices itself if the workspace has changed since.
         """
         workspace = await self._views.of(access.tenant, seen)
         for action in actions:

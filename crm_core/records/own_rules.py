@@ -25,7 +25,7 @@ _TEXTS: Final = frozenset({"text", "paragraphs"})  # of which a name may be made
 
 
 class OwnRules:
-    """``complete`` and ``check`` of a record type, called with copies. ``owner``: its plugin, named if they fail."""
+    """Functions of a record type; ``complete`` and ``check`` get copies. ``owner``: its plugin, named if they fail."""
 
     def __init__(self, record_type: RecordType, owner: str, door: Door) -> None:
         self._type = record_type

@@ -99,7 +99,7 @@ def collection_of(record_type: str) -> str:
 
 
 class Shape:
-    """One record type. ``owner``: its plugin, named when ``check`` fails."""
+    """One record type. ``owner``: its plugin, named if it fails or cannot read a record."""
 
     def __init__(self, record_type: RecordType, owner: str, door: Door | None = None) -> None:
         self.record_type, self.owner = record_type, owner
