@@ -6,6 +6,6 @@ token is made how, and writes the stylesheet.
 
 from __future__ import annotations
 
-from crm_core.web.theme.derive import DEFAULTS, Mode, derive, prefers_dark, theme_sheet
+from crm_core.web.theme.derive import derive, prefers_dark, theme_sheet
 
-__all__ = ["DEFAULTS", "Mode", "derive", "prefers_dark", "theme_sheet"]
+__all__ = ["derive", "prefers_dark", "theme_sheet"]
