@@ -18,7 +18,6 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./+=-]*(?::[A-Za-z0-9_./+=-]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})  # YAML 1.1 does not read them as text
 
-
 KeyText = Mapping[str, str | tuple[str, ...]]
 """The members of a key to write; tuples become lists."""
 

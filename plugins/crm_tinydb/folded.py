@@ -137,8 +137,6 @@ async def snapshot_in_turns(state: State, summary: FoldedSummary) -> Snapshot:
 
 
 Table = tuple[str, Iterator[bytes]]
-
-
 More = tuple[str, Iterable[LogEntry | msgspec.Raw]]
 
 
