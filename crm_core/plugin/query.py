@@ -117,8 +117,10 @@ class KeyUse(msgspec.Struct, frozen=True):
 class Tally(msgspec.Struct, frozen=True):
     """Counts over the retained log.
 
-    ``statuses``: verified attempts received since the requested moment, by status, and
-    ``unverified`` (the sum of their counts); ``keys``: by key version, over the whole retained log.
+    ``statuses``: verified attempts received since the requested moment, by status, and ``unverified`` (the sum of their
+    counts). Of the ring, those that failed with a valid signature count as ``failed``, repeats of accepted pushes
+    (``applied``, ``unchanged``) not at all, others as ``unverified``.
+    ``keys``: by key version, over the whole retained log.
     """
 
     statuses: Mapping[str, int]

@@ -140,16 +140,19 @@ class LogCases(Suite):
         assert found[-1].id == entry(11).id
 
     async def test_tally(self, storage: StorageHarness) -> None:
-        """Statuses are counted from a time on, keys over all entries, unverified attempts by their counts."""
+        """Statuses are counted from a time on, keys over all entries, attempts outside the chain by what they were."""
         await _logged(storage, 1, 4, key_version=1)
         await storage.store.fold("north")
         await _logged(storage, 5, 6, key_version=2, status="rejected")
-        storage.store.note("north", entry(7, signature_result="invalid", count=3))
-        storage.store.note("north", entry(8, signature_result="invalid"))
+        storage.store.note("north", entry(7, signature_result="invalid", status="rejected", count=3))
+        storage.store.note("north", entry(8, signature_result="unchecked", status="failed"))
+        storage.store.note("north", entry(9, status="failed"))
+        storage.store.note("north", entry(10))
         tally = await storage.store.tally("north", entry(3).received_at)
         assert tally.statuses["applied"] == 2
         assert tally.statuses["rejected"] == 2
         assert tally.statuses["unverified"] == 4
+        assert tally.statuses["failed"] == 1
         assert {version: use.uses for version, use in tally.keys.items()} == {1: 4, 2: 2}
         assert tally.keys[1].last_used_at == entry(4).received_at
 

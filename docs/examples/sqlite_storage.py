@@ -13,6 +13,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -772,10 +773,14 @@ def tally(db: sqlite3.Connection, since: str) -> Tally:
     """Counts over the log."""
     status, key = "json_extract(entry, '$.status')", "json_extract(entry, '$.key_version')"
     chained = f"SELECT {status}, count(*) FROM log WHERE seq IS NOT NULL AND received_at >= ? GROUP BY 1"  # noqa: S608 -- constants
-    unverified = "SELECT sum(json_extract(entry, '$.count')) FROM log WHERE seq IS NULL AND received_at >= ?"
+    failed = f"{status} = 'failed' AND json_extract(entry, '$.signature_result') = 'valid'"
+    ring = (
+        f"SELECT iif({failed}, 'failed', 'unverified'), sum(json_extract(entry, '$.count')) FROM log "  # noqa: S608 -- constants
+        f"WHERE seq IS NULL AND received_at >= ? AND {status} NOT IN ('applied', 'unchanged') GROUP BY 1"
+    )
     uses = f"SELECT {key}, count(*), max(received_at) FROM log WHERE seq IS NOT NULL AND {key} IS NOT NULL GROUP BY 1"  # noqa: S608 -- constants
-    statuses = dict(db.execute(chained, (since,)))
-    statuses["unverified"] = db.execute(unverified, (since,)).fetchone()[0] or 0
+    statuses = Counter(dict(db.execute(chained, (since,))))
+    statuses.update(dict(db.execute(ring, (since,))))
     return Tally(statuses, {version: KeyUse(number, last) for version, number, last in db.execute(uses)})
 
 

@@ -10,7 +10,7 @@ from typing import get_args
 
 import msgspec
 
-from crm_core.model.log import Head, LogEntry, Status
+from crm_core.model.log import ACCEPTED, Head, LogEntry, Status
 from crm_core.plugin.query import ChainReport, ChainWalk, EntryQuery, KeyUse, Tally
 from crm_tinydb.change import decoder
 from crm_tinydb.disk import Disk
@@ -127,7 +127,11 @@ class LogView(msgspec.Struct, frozen=True):
                     recent += [entry for entry in entries if entry.received_at >= since]
         for entry in recent:
             statuses[entry.status] += entry.count
-        statuses["unverified"] = sum(entry.count for entry in self.ring if entry.received_at >= since)
+        statuses["unverified"] = 0
+        for entry in self.ring:
+            if entry.received_at >= since and entry.status not in ACCEPTED:  # else a repeat, which counts once
+                failed = entry.status == "failed" and entry.signature_result == "valid"
+                statuses["failed" if failed else "unverified"] += entry.count
         return Tally(statuses, key_uses(self.tail, keys))
 
     def verify(self, journals: list[Path], newest: Head, wanted: Head | None) -> ChainReport:

@@ -66,6 +66,7 @@ def test_a_damaged_tenant_takes_no_writes_and_the_others_go_on(boxes: Boxes) -> 
         assert (entry["status"], entry["error_code"], entry["seq"]) == ("failed", "storage_unavailable", None)
     health = box.health()
     assert (health["status"], health["sections"].keys()) == ("degraded", {"branding"})
+    assert (health["counts"]["24h"]["failed"], health["counts"]["24h"]["unverified"]) == (2, 0)
     assert "checksum" in health["reasons"][0]
     roster = box.config / "keys.yaml"
     roster.write_text(roster.read_text() + "  broken\n")

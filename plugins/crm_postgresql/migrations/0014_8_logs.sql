@@ -100,10 +100,14 @@ RETURNS TABLE (status text, key_version bigint, number bigint, last_used_at text
 DECLARE
     s crm.stores := crm.seen(p_tenant);
 BEGIN
-    RETURN QUERY SELECT l.status, NULL::bigint, count(*), NULL::text FROM crm.log l
-        WHERE l.tenant = p_tenant AND l.received_at >= p_since AND l.seq > s.anchor_seq GROUP BY 1;
-    RETURN QUERY SELECT 'unverified', NULL::bigint, coalesce(sum(a.count), 0)::bigint, NULL::text FROM crm.attempts a
-        WHERE a.tenant = p_tenant AND a.received_at >= p_since;
+    RETURN QUERY SELECT counted.status, NULL::bigint, sum(counted.number)::bigint, NULL::text FROM (
+        SELECT l.status, count(*) AS number FROM crm.log l
+            WHERE l.tenant = p_tenant AND l.received_at >= p_since AND l.seq > s.anchor_seq GROUP BY 1
+        UNION ALL
+        SELECT CASE WHEN a.status = 'failed' AND a.signature_result = 'valid' THEN 'failed' ELSE 'unverified' END,
+            a.count FROM crm.attempts a
+            WHERE a.tenant = p_tenant AND a.received_at >= p_since AND a.status NOT IN ('applied', 'unchanged')
+    ) counted GROUP BY 1;
     RETURN QUERY SELECT NULL::text, k.key_version, k.uses, k.last_used_at FROM crm.key_uses k
         WHERE k.tenant = p_tenant;
 END $$;
