@@ -30,7 +30,7 @@ _LONGEST: Final = 76
 
 
 class MailBrand(msgspec.Struct, frozen=True, kw_only=True):
-    """The brand of an email: colours as ``#rrggbb``, readable on each other, and a logo only from an https URL."""
+    """The brand of an email: colors as ``#rrggbb``, readable on each other, and a logo only from an https URL."""
 
     title: str
     primary: str
@@ -57,7 +57,7 @@ def delivery_test(brand: MailBrand, name: str) -> Email:
     return Email(
         subject=gettext("Test email from {title}", title=brand.title),
         greeting=gettext("Hello {name},", name=name),
-        paragraphs=(gettext("this is the test email that you requested. Your workspace can send email."),),
+        paragraphs=(gettext("This is the test email that you requested. Your workspace can send email."),),
     )
 
 
@@ -86,7 +86,7 @@ def password_reset(brand: MailBrand, *, name: str, url: str, hours: int) -> Emai
     return Email(
         subject=gettext("Set a new password for {title}", title=brand.title),
         greeting=gettext("Hello {name},", name=name),
-        paragraphs=(gettext("we received a request to reset your password. Use this link to set a new one."),),
+        paragraphs=(gettext("We received a request to reset your password. Use this link to set a new one."),),
         action=(gettext("Set a new password"), url),
         closing=(
             gettext("The link expires in {hours} hours and works once.", hours=hours),
