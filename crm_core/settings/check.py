@@ -77,13 +77,13 @@ def _with_those_of_options(
 ) -> list[str]:
     """The problems of a file that does not load, and those of the members of plugins, by line."""
     found = list(problems)
-    misspelt = {_place_of(problem) for problem in problems if "unknown member" in problem}
+    misspelled = {_place_of(problem) for problem in problems if "unknown member" in problem}
     unloaded = salvage(path)
     if unloaded is not None:
         try:
             read_options(unloaded, options)
         except SetupError as error:
-            found += [problem for problem in error.problems if _place_of(problem) not in misspelt]
+            found += [problem for problem in error.problems if _place_of(problem) not in misspelled]
     return sorted(found, key=_place_of)
 
 

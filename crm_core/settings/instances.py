@@ -12,10 +12,19 @@ from crm_core.model.sources import Network
 from crm_core.settings.document import Items, MappingMember, Node, is_there
 from crm_core.settings.instance import LOOPBACK, Listen, read_listen
 from crm_core.settings.places import FileProblem, Place, Wrong, quoted, setup_error
-from crm_core.settings.reading import Members, check_name, is_host, list_of, mapping_of, networks, read_file, text
+from crm_core.settings.reading import (
+    LARGEST_PORT,
+    Members,
+    check_name,
+    is_host,
+    list_of,
+    mapping_of,
+    networks,
+    read_file,
+    text,
+)
 
 _ORIGIN = re.compile(r"(http://(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[A-Za-z0-9._-]+)(?::([1-9][0-9]{0,4}))?)/?")
-_LARGEST_PORT = 65_535
 _SAMPLE = '{eu1: {upstreams: ["http://127.0.0.1:8000"]}}'
 _LIKE = 'write one such as "http://127.0.0.1:8000" or "unix:/run/crm/eu1.sock"'
 
@@ -95,7 +104,7 @@ class _InstancesReader:
         if written.startswith("https://"):
             raise Wrong.at(node.place, "instances use http; end TLS in front of the manager")
         origin = _ORIGIN.fullmatch(written)
-        if origin is None or int(origin[3] or 0) > _LARGEST_PORT or not is_host(origin[2].strip("[]")):
+        if origin is None or int(origin[3] or 0) > LARGEST_PORT or not is_host(origin[2].strip("[]")):
             raise Wrong.at(node.place, f"{quoted(written)} is not an upstream; {_LIKE}")
         return UpstreamAddress(url=origin[1])
 

@@ -8,20 +8,19 @@ from typing import Final
 from crm_core.model.domains import ascii_domain
 from crm_core.settings.document import Node
 from crm_core.settings.places import Wrong, quoted
-from crm_core.settings.reading import text
+from crm_core.settings.reading import LARGEST_PORT, text
 
 _ORIGIN: Final = re.compile(
     r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?"
 )
-_LARGEST_PORT: Final = 65535
 
 
 def public_origin(node: Node) -> str:
-    """Scheme, host and port; an internationalised host in its ASCII form, as browsers send it (RFC 6454, section 4)."""
+    """Scheme, host and port; an internationalized host in its ASCII form, as browsers send it (RFC 6454, section 4)."""
     written = text(node)
     origin = written if written.isascii() else _in_ascii(written)
     match = _ORIGIN.fullmatch(origin)
-    if match is None or int(match[1] or 0) > _LARGEST_PORT:
+    if match is None or int(match[1] or 0) > LARGEST_PORT:
         raise Wrong.at(node.place, f"{quoted(written)} is not an origin; write one such as https://crm.example.com")
     return origin
 

@@ -85,7 +85,7 @@ def hint(text: str, names: Iterable[str]) -> str:
 
 
 def closest(text: str, names: Iterable[str]) -> str | None:
-    """The name that a misspelt one probably means; None if none is near."""
+    """The name that a misspelled one probably means; None if none is near."""
     known = sorted(names)
     near = difflib.get_close_matches(text, known, n=1) or [name for name in known if text and name.startswith(text)]
     return near[0] if near else None

@@ -24,6 +24,7 @@ D = TypeVar("D")
 Read = Callable[[Node], T]
 
 LARGEST_INTEGER = 2**53 - 1
+LARGEST_PORT = 65_535
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
@@ -89,10 +90,9 @@ class Members:
     def done(self, *, others: bool = False) -> None:
         """Raise all problems; members that were not read are problems unless ``others`` are allowed."""
         for member in self.rest():
-            slip = self._missing.pop(
-                closest(member.name, self._read) or "", None
-            )  # reported as misspelt, not as missing
-            if slip is not None or not others:
+            meant = closest(member.name, self._read) or ""
+            misspelled = self._missing.pop(meant, None) is not None  # so it is not reported as missing
+            if misspelled or not others:
                 self.wrong(member.place, f"{named('unknown member', member.name)}; {hint(member.name, self._read)}")
         self.problems.extend(self._missing.values())
         self._missing.clear()
@@ -161,7 +161,7 @@ def text(node: Node) -> str:
     if not isinstance(node, Scalar):
         raise Wrong.at(node.place, f"expected a text; {_is(node)}")
     if not node.text.strip() or len(node.text) > 2000 or not node.text.isprintable():
-        raise Wrong.at(node.place, "expected a text of 1 to 2000 printable characters; write one in one line")
+        raise Wrong.at(node.place, "expected a text of 1 to 2000 printable characters; write it on one line")
     return node.text
 
 
@@ -268,7 +268,7 @@ def host_port(node: Node) -> tuple[str, int]:
         f'{quoted(written)} is not an address; write one such as 127.0.0.1:8000, "[::1]:8000" or unix:/run/crm/eu1.sock'
     )
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or _INTEGER.fullmatch(port) is None or not 0 <= int(port) <= 65535:
+    if not colon or _INTEGER.fullmatch(port) is None or not 0 <= int(port) <= LARGEST_PORT:
         raise Wrong.at(node.place, message)
     if (":" in bare and bare == host) or not is_host(bare):
         raise Wrong.at(node.place, message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -61,7 +60,7 @@ class Watched(Generic[T]):
         if not self._was_there:
             return
         try:
-            os.stat(self.path)  # noqa: PTH116 -- as in _mark
+            self.path.stat()
         except OSError as error:
             fix = (
                 "is gone; put it back"
@@ -74,7 +73,7 @@ class Watched(Generic[T]):
 def _mark(path: Path) -> _Mark:
     """A mark that changes with each edit of a file, and if a link to it is swapped."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - the call as the comparison with tools that swap links needs it
+        status = path.stat()
     except OSError:
         return None
     # st_ctime cannot be set back, unlike st_mtime, which copying tools set.
