@@ -10,7 +10,7 @@ from crm_core.errors import CrmError, MalformedPath, MethodNotAllowed, Misdirect
 from crm_core.manager import fields
 from crm_core.manager.client import ClientDisconnected, Downstream
 from crm_core.manager.relay import Relay, RelayedRequest
-from crm_core.manager.responses import send_json, send_problem
+from crm_core.manager.responses import NOTHING_HERE, UNKNOWN_INSTANCE, send_json, send_problem
 from crm_core.manager.roster import InstanceRoster
 from crm_core.manager.routes import Instance
 from crm_core.manager.upstream import log
@@ -60,7 +60,7 @@ class Manager:
             _only_get(scope)
             await send_json(send, self._roster.report(), self._new_request_id())
         else:
-            raise NotFound("There is nothing at this address. Instances are at /i/{instance}/.")
+            raise NotFound(NOTHING_HERE)
 
     async def _forward(self, scope: Scope, client: Downstream, send: Send, code: str) -> None:
         self._instance(code)  # an unknown one is refused before its body is requested
@@ -83,7 +83,7 @@ class Manager:
     def _instance(self, code: str) -> Instance:
         instance = self._roster.routes.find(code)
         if instance is None:
-            raise MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")
+            raise MisdirectedInstance(UNKNOWN_INSTANCE)
         return instance
 
     def _is_operator(self, scope: Scope) -> bool:

@@ -19,15 +19,16 @@ from crm_core.errors import (
     NotFound,
 )
 from crm_core.manager.limits import MAX_IN_FLIGHT, RETRY_SECONDS, Timeouts
+from crm_core.manager.responses import NOTHING_HERE, UNKNOWN_INSTANCE
 from crm_core.settings.instances import InstancesSettings, UpstreamAddress
 
 _TEMPLATE: Final = Path(__file__).parent / "templates" / "nginx.conf"
 _ERRORS: Final[tuple[tuple[str, CrmError], ...]] = (
     ("400 501 505", MalformedRequest("This is not well-formed HTTP.")),
-    ("404", NotFound("There is nothing at this address. Instances are at /i/{instance}/.")),
+    ("404", NotFound(NOTHING_HERE)),
     ("405", MethodNotAllowed()),
     ("414 431 494", HeadTooLarge("The request head is too large.")),
-    ("421", MisdirectedInstance("No instance with this code is served here. Check the code after /i/.")),
+    ("421", MisdirectedInstance(UNKNOWN_INSTANCE)),
     ("502 503", InstanceUnavailable("The instance cannot be reached.", retry_after=RETRY_SECONDS)),
     ("504", InstanceTimeout("The instance did not answer in time.")),
 )

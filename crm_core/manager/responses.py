@@ -12,6 +12,8 @@ from crm_core.errors import CrmError
 from crm_core.server.asgi import Send
 from crm_core.server.problem import Headers, headers_of, problem
 
+NOTHING_HERE: Final = "There is nothing at this address. Instances are at /i/{instance}/."
+UNKNOWN_INSTANCE: Final = "No instance with this code is served here. Check the code after /i/."
 _PAGE_HEADERS: Final = [
     (b"content-type", b"text/html; charset=utf-8"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
