@@ -51,7 +51,7 @@ def connections_for(files: int) -> int:
 
 def raise_open_files() -> int:
     """Raise the limit of open files as far as allowed and return it: the soft limit is often 1024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -80,14 +80,12 @@ class ConnectionLimit:
 
     def admit(self, connection: Connection) -> None:
         """Add a new connection, shedding the one that is idle longest if needed; refuse it if all are busy."""
-        if len(self._open) < self.most:
-            self._open.add(connection)
-            self._idle[connection] = None
-        elif self._idle:
+        if len(self._open) >= self.most and self._idle:
             oldest = next(iter(self._idle))
             self.remove(oldest)
             oldest.shed()
             self._shed += 1
+        if len(self._open) < self.most:
             self._open.add(connection)
             self._idle[connection] = None
         else:
