@@ -121,10 +121,10 @@ def _show(explanation: Explanation) -> None:
 
 
 def _line(explained: ExplainedCheck) -> str:
-    check, (sign, colour) = explained.check, _SIGNS[explained.verdict]
+    check, (sign, color) = explained.check, _SIGNS[explained.verdict]
     code = f"{explained.code}: " if explained.code else ""
     detail = f"  {code}{explained.detail}" if explained.detail else ""
-    return f"{check.number:>2}  {click.style(f'{sign:<6}', fg=colour)}  {check.title}{detail}"
+    return f"{check.number:>2}  {click.style(f'{sign:<6}', fg=color)}  {check.title}{detail}"
 
 
 def _plain(explanation: Explanation) -> dict[str, Any]:

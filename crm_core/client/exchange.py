@@ -125,7 +125,7 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     def _exchange(self, unsigned: Unsigned) -> Steps[Answer]:
         """Send the same bytes until there is a final answer, signed again once a repeat is too old. Raises Unanswered.
 
-        A push that was accepted before is recognised by its bytes.
+        A push that was accepted before is recognized by its bytes.
         """
         pauses = self.retries.pauses()
         request, is_repeat = self.signed(unsigned), False
@@ -150,7 +150,7 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
 def envelope(
     target: Target, payload_type: str, data: Mapping[str, Any], *, version: int, strategy: Strategy, preview: bool
 ) -> bytes:
-    """The body of a push. The same arguments give the same bytes, so a repeat is recognised.
+    """The body of a push. The same arguments give the same bytes, so a repeat is recognized.
 
     Raises:
         ValueError: the data contains something that JSON cannot express (NaN, half a surrogate pair).

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 REDACTED: Final = "[redacted]"
-_WINDOW: Final = 6  # characters: a shorter piece of a longer password is not recognised
+_WINDOW: Final = 6  # characters: a shorter piece of a longer password is not recognized
 _WORD: Final = 4  # characters: a shorter password is redacted only as a whole word, else half of the text would be
 _LONGEST: Final = 4000
 _DIGEST: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE)

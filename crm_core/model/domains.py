@@ -1,4 +1,4 @@
-"""Internationalised domain names: stored as written, compared and sent in their ASCII form (IDNA 2008, RFC 5891)."""
+"""Internationalized domain names: stored as written, compared and sent in their ASCII form (IDNA 2008, RFC 5891)."""
 
 from __future__ import annotations
 

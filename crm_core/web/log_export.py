@@ -41,7 +41,7 @@ async def as_ndjson(rows: Rows) -> AsyncGenerator[bytes, None]:
 async def as_csv(rows: Rows, *, bom: bool) -> AsyncGenerator[bytes, None]:
     """A header and each entry as a line of CSV; cells that a spreadsheet would run are neutralised.
 
-    ``bom``: begin with a byte order mark, by which spreadsheets recognise UTF-8.
+    ``bom``: begin with a byte order mark, by which spreadsheets recognize UTF-8.
     """
     yield BOM * bom + line(CSV_MEMBERS)
     turn = Turn()

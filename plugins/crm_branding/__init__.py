@@ -1,1 +1,1 @@
-"""The branding section: title, pictures, colours, texts."""
+"""The branding section: title, pictures, colors, texts."""

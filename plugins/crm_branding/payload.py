@@ -30,7 +30,7 @@ Color = Annotated[str, Meta(pattern=r"\A#[0-9a-fA-F]{6}\Z", description="a color
 
 
 class Colors(Struct, frozen=True, forbid_unknown_fields=True):
-    """The five colours of the workspace."""
+    """The five colors of the workspace."""
 
     primary: Color | UnsetType = UNSET
     accent: Color | UnsetType = UNSET
@@ -83,7 +83,7 @@ class Branding(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrandingType(PayloadType):
-    """Title, pictures, colours and texts, which are public for the sign-in page."""
+    """Title, pictures, colors and texts, which are public for the sign-in page."""
 
     NAME = "branding"
     SECTION = Branding
@@ -140,7 +140,7 @@ def _links(part: Branding) -> Iterator[tuple[str, str]]:
         yield "/support/url", part.support.url
 
 
-@lru_cache(maxsize=1024)  # pushes repeat their colours
+@lru_cache(maxsize=1024)  # pushes repeat their colors
 def _weak(colors: Colors) -> tuple[Finding, ...]:
     found = []
     for upper, lower, least in _PAIRS:
@@ -155,7 +155,7 @@ def _weak(colors: Colors) -> tuple[Finding, ...]:
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two ``#rrggbb`` colours, from 1 to 21."""
+    """The contrast ratio of two ``#rrggbb`` colors, from 1 to 21."""
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 

@@ -22,7 +22,7 @@ LIMIT: Final = Parameter(name="limit", description="Items of a page, 1 to 500; 5
 CURSOR: Final = Parameter(name="cursor", description="The next_cursor of the page before.")
 WITH_BOM: Final = Parameter(
     name="bom",
-    description="true: CSV begins with a byte order mark, by which spreadsheets recognise UTF-8.",
+    description="true: CSV begins with a byte order mark, by which spreadsheets recognize UTF-8.",
     schema=BOOLEAN,
 )
 IF_NONE_MATCH: Final = Parameter(

@@ -1,4 +1,4 @@
-"""Colours as ``#rrggbb``, their place in OKLCH (Ottosson 2020) and their WCAG 2.x contrast."""
+"""Colors as ``#rrggbb``, their place in OKLCH (Ottosson 2020) and their WCAG 2.x contrast."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def oklch(color: str) -> Oklch:
-    """A colour in OKLCH."""
+    """A color in OKLCH."""
     red, green, blue = _linear(color)
     long = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
     medium = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)
@@ -42,7 +42,7 @@ def oklch(color: str) -> Oklch:
 
 
 def hex_of(light: float, chroma: float, hue: float) -> str:
-    """The sRGB colour of that lightness and hue; if none is that vivid, the most vivid one."""
+    """The sRGB color of that lightness and hue; if none is that vivid, the most vivid one."""
     light = min(1.0, max(0.0, light))
     if not _is_inside(light, chroma, hue):
         low, high = 0.0, chroma

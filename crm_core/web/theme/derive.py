@@ -1,4 +1,4 @@
-"""How each token is made from the five pushed colours: fills stay as they are, text is made readable on them."""
+"""How each token is made from the five pushed colors: fills stay as they are, text is made readable on them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ STATES: Mapping[str, tuple[float, float, float]] = {
 """Seeds of the states in OKLCH. States never follow the brand: red stays red."""
 
 GROUNDS = ("bg", "surface", "sunken", "hover")
-_GREY = 0.004  # a background under this chroma lends no hue
+_GRAY = 0.004  # a background under this chroma lends no hue
 _DARK_BACKGROUND = 0.5
 
 
 def derive(colors: Mapping[str, str], mode: Mode) -> Tokens:
-    """Every token of one mode as ``#rrggbb``. Colours that were not pushed have their defaults.
+    """Every token of one mode as ``#rrggbb``. Colors that were not pushed have their defaults.
 
     Args:
         colors: ``primary, accent, background, sidebar, text``, each ``#rrggbb``, none required.
@@ -76,7 +76,7 @@ def _page_light(background: str, *, dark: bool) -> float:
 def _page(pushed: Mapping[str, str], *, dark: bool) -> Tokens:
     """The grounds: page, card, table head, hover, and the line between them."""
     _, chroma, hue = oklch(pushed["background"])
-    if chroma < _GREY:
+    if chroma < _GRAY:
         hue = oklch(pushed["primary"]).hue
     base = _page_light(pushed["background"], dark=dark)
     if dark:
@@ -106,9 +106,9 @@ def _text(color: str, grounds: list[str], surface: str, *, dark: bool) -> Tokens
 
 
 def _fill(name: str, fill: str, grounds: list[str], *, dark: bool) -> Tokens:
-    """A brand colour as a fill, the text on it, its edge, its tint and the shade of it that can be read."""
+    """A brand color as a fill, the text on it, its edge, its tint and the shade of it that can be read."""
     if dark and oklch(fill).light < 0.35:
-        fill = shade(fill, 0.5)  # a near-black brand colour would sink into a dark page
+        fill = shade(fill, 0.5)  # a near-black brand color would sink into a dark page
     light, chroma, hue = oklch(fill)
     text = on(fill)
     step = -0.045 if text == "#ffffff" else 0.045

@@ -1,4 +1,4 @@
-"""Neighbours of a colour: darker, mixed, readable on given grounds, readable on a fill."""
+"""Neighbors of a color: darker, mixed, readable on given grounds, readable on a fill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MIDDLE_LUMINANCE = 0.179  # where black and white contrast equally with a groun
 
 
 def shade(color: str, light: float) -> str:
-    """The same colour at another lightness. Yellows turn to bronze as they darken, not to olive."""
+    """The same color at another lightness. Yellows turn to bronze as they darken, not to olive."""
     own, chroma, hue = oklch(color)
     if 80 <= hue <= 120 and light < own:
         hue -= 25 * min(1.0, (own - light) / 0.4)
@@ -21,7 +21,7 @@ def shade(color: str, light: float) -> str:
 
 
 def mix(color: str, other: str, share: float) -> str:
-    """``share`` (0 to 1) of the other colour in this one, on a straight line through OKLab."""
+    """``share`` (0 to 1) of the other color in this one, on a straight line through OKLab."""
     one, two = oklch(color), oklch(other)
     a = _between(one.chroma * math.cos(math.radians(one.hue)), two.chroma * math.cos(math.radians(two.hue)), share)
     b = _between(one.chroma * math.sin(math.radians(one.hue)), two.chroma * math.sin(math.radians(two.hue)), share)
@@ -29,7 +29,7 @@ def mix(color: str, other: str, share: float) -> str:
 
 
 def reach(color: str, grounds: Sequence[str], ratio: float) -> str:
-    """The colour itself if it has ``ratio`` against every ground, else the nearest in lightness that does."""
+    """The color itself if it has ``ratio`` against every ground, else the nearest in lightness that does."""
 
     def is_readable(candidate: str) -> bool:
         return all(contrast(candidate, ground) >= ratio + _SLACK for ground in grounds)

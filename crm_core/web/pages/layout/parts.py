@@ -60,7 +60,7 @@ class Mark(NamedTuple):
 
 
 class PageLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """Links to the neighbouring pages, empty if there is none. ``back`` and ``forth``: their texts if not the usual."""
+    """Links to the neighboring pages, empty if there is none. ``back`` and ``forth``: their texts if not the usual."""
 
     previous: str
     next: str

@@ -88,7 +88,7 @@ async def created(context: PageContext, module: str) -> Response:
 
 
 def _once(context: PageContext, sent: Form) -> IdempotentRequest | None:
-    """What recognises a form that is sent again unchanged, by Enter pressed twice or after an answer was lost."""
+    """What recognizes a form that is sent again unchanged, by Enter pressed twice or after an answer was lost."""
     if not sent.get(_ONCE):
         return None
     fields = sorted((name, value) for name, value in sent.items(multi=True) if name != "csrf")

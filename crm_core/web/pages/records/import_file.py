@@ -147,7 +147,7 @@ def _compared(text: str) -> str:
 
 
 def keys_of(record_type: RecordType) -> Iterator[Option]:
-    """What rows can be recognised by: the external id, an email address, a text that no two have, or nothing."""
+    """What rows can be recognized by: the external id, an email address, a text that no two have, or nothing."""
     yield Option(EXTERNAL_ID, gettext("External ID"))
     for name, member in leaves(record_type):
         is_key = member.kind == "email" or (member.is_written and name in record_type.UNIQUE)

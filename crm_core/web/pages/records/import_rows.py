@@ -49,7 +49,7 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 class RowImport:
-    """Imports the rows of a file into one record type. ``fields``: of its columns; ``key``: recognises records."""
+    """Imports the rows of a file into one record type. ``fields``: of its columns; ``key``: recognizes records."""
 
     def __init__(
         self, context: PageContext, record_type: RecordType, file: ImportFile, fields: Sequence[str], key: str
@@ -62,7 +62,7 @@ class RowImport:
         self._members = dict(leaves(record_type))
         self._found: dict[tuple[str, str], str] = {}
         self._people: dict[str, list[str]] | None = None
-        self._lines: dict[str, int] = {}  # of the rows so far, by what recognises their records
+        self._lines: dict[str, int] = {}  # of the rows so far, by what recognizes their records
 
     async def results(self, *, write: bool) -> AsyncIterator[list[RowResult]]:
         """The results of the rows, part by part; without ``write`` those that they would have."""
@@ -107,18 +107,18 @@ class RowImport:
                 findings += error.errors
         form = msgspec.structs.replace(form, values={**form.values, **values})
         item = {EXTERNAL_ID: texts[EXTERNAL_ID]} if EXTERNAL_ID in texts else {}
-        recognised = texts.get(self._key)
+        recognized = texts.get(self._key)
         try:
-            if recognised:
-                self._require_first(line, recognised)
+            if recognized:
+                self._require_first(line, recognized)
                 if self._key != EXTERNAL_ID:
-                    item |= await self._known(recognised)
+                    item |= await self._known(recognized)
         except InvalidRecord as error:
             findings += error.errors
         try:
             item |= patch_of(form, findings, access_of(self._context, self._type.NAME).shape)
         except InvalidRecord as error:  # a record that may be there already has what the row leaves out
-            wrong = [one for one in error.errors if not (recognised and one.code == "missing_member")]
+            wrong = [one for one in error.errors if not (recognized and one.code == "missing_member")]
             return _Row(line, name, form, message=_sentences(form, wrong))
         return _Row(line, name, form, item)
 
@@ -142,9 +142,9 @@ class RowImport:
             return _flag(field, text)
         return text
 
-    def _require_first(self, line: int, recognised: str) -> None:
+    def _require_first(self, line: int, recognized: str) -> None:
         """Refuse a second row of the same record, which would make two records, or depend on the order of rows."""
-        value = recognised if self._key == EXTERNAL_ID else recognised.casefold()
+        value = recognized if self._key == EXTERNAL_ID else recognized.casefold()
         first = self._lines.setdefault(value, line)
         if first != line:
             label = next(option.text for option in keys_of(self._type) if option.value == self._key)

@@ -63,7 +63,7 @@ class ImportOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A sent import: the file as text and as rows, the field of each column, and what recognises records."""
+    """A sent import: the file as text and as rows, the field of each column, and what recognizes records."""
 
     text: str
     file: ImportFile

@@ -27,7 +27,7 @@ export function watchParts() {
   document.querySelectorAll(BRAND_IMAGES).forEach((image) => image.decode().catch(() => image.complete && missing(image)));
 }
 
-// A pushed image that does not load leaves title and colours, not the browser's sign of a broken one.
+// A pushed image that does not load leaves title and colors, not the browser's sign of a broken one.
 function missing(image) {
   if (image.matches?.(BRAND_IMAGES) && !image.naturalWidth) image.hidden = true;
 }
