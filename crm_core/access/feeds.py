@@ -197,7 +197,7 @@ class Feeds:
         return channel
 
     def _drop(self, channel: Channel) -> None:
-        """Give streams that open from now on a new channel."""
+        """Give readers that join from now on a new channel."""
         if self._channels.get(channel.tenant) is channel:
             del self._channels[channel.tenant]
 
@@ -227,8 +227,8 @@ class Feeds:
         finally:
             stopping.cancel()
             self._drop(channel)
-            for stream in tuple(channel.readers):
-                self.leave(stream)  # now: its client may never read what is on its way
+            for reader in tuple(channel.readers):
+                self.leave(reader)  # now: its client may never read what is on its way
 
     async def _deliver(self, channel: Channel, stopping: asyncio.Task[bool]) -> None:
         tenant = channel.tenant
@@ -254,24 +254,24 @@ class Feeds:
 
     async def _send(self, channel: Channel, workspace: Workspace, entries: tuple[StoredChange, ...]) -> None:
         frames = [(stored, _framed(channel.epoch, stored)) for stored in entries]
-        for stream in tuple(channel.readers):
+        for reader in tuple(channel.readers):
             try:
-                caller = stream.caller = await self._callers.current(channel.tenant, stream.caller)
+                caller = reader.caller = await self._callers.current(channel.tenant, reader.caller)
             except Unauthenticated:
-                self.leave(stream)
+                self.leave(reader)
                 continue
             at = _loop_time()
             for stored, content in frames:
-                if stream.wants(stored.entry) and may_see(workspace, caller, stored.entry):
-                    stream.send(stored.place, content, at)
-            if at - stream.last_frame_at >= HEARTBEAT - _INTERVAL:
-                stream.send(None, _COMMENT, at)
+                if reader.wants(stored.entry) and may_see(workspace, caller, stored.entry):
+                    reader.send(stored.place, content, at)
+            if at - reader.last_frame_at >= HEARTBEAT - _INTERVAL:
+                reader.send(None, _COMMENT, at)
             has_rights = may_see_any(workspace, caller)
-            if stream.had_rights and not has_rights:
-                stream.end()
-            stream.had_rights = has_rights
-            if stream.ended:
-                self.leave(stream)  # now: its client may never read what is on its way
+            if reader.had_rights and not has_rights:
+                reader.end()
+            reader.had_rights = has_rights
+            if reader.ended:
+                self.leave(reader)  # now: its client may never read what is on its way
 
 
 def _newest(page: ChangePage) -> ChangeCursor:

@@ -15,7 +15,7 @@ SYNC_SCOPES = tuple(_CORE_KEYS)
 
 def known_scopes(record_types: Iterable[str]) -> tuple[str, ...]:
     """Every scope that exists with these record types."""
-    return (*SYNC_SCOPES, *(f"{name}:{access}" for name in sorted(record_types) for access in SCOPE_ACTIONS))
+    return (*SYNC_SCOPES, *(f"{name}:{action}" for name in sorted(record_types) for action in SCOPE_ACTIONS))
 
 
 def core_key_for(scope: str) -> str | None:

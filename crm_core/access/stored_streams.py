@@ -114,7 +114,7 @@ class StoredStreams:
             outcome = await self._backend.commit(tenant, unit)
         except OutcomeUnknown:
             self._unsure.add(tenant)
-            self._stored[tenant] = self._current(tenant)  # or more
+            self._stored[tenant] = self._current(tenant)  # at least: more may be stored
             self._release_soon(tenant)
             raise StorageUnavailable("The connection to the storage broke. Try again.", retry_after=1) from None
         if isinstance(outcome, Committed):

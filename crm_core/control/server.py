@@ -45,7 +45,7 @@ class ControlServer:
     async def start(self) -> None:
         """Listen. On a full disk this is retried until there is space: requests can be served without the socket.
 
-        Raises: SetupError if the socket cannot be created.
+        Raises SetupError if the socket cannot be created.
         """
         try:
             await self._listen()

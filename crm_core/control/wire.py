@@ -85,7 +85,7 @@ def _error_classes(base_class: type[CrmError]) -> Iterable[type[CrmError]]:
 def line(message: ControlRequest | ControlAnswer) -> bytes:
     """Return a message as its line.
 
-    Raises: SetupError if it is longer than the other side reads.
+    Raises SetupError if it is longer than the other side reads.
     """
     encoded = msgspec.json.encode(message, enc_hook=str) + b"\n"
     if len(encoded) > LINE_LIMIT:
@@ -99,7 +99,7 @@ def short_address(folder: Path) -> Iterator[str]:
 
     It goes through a descriptor of the folder and works only inside the ``with``.
 
-    Raises: FileNotFoundError if the folder does not exist.
+    Raises FileNotFoundError if the folder does not exist.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -33,7 +33,7 @@ class Downstream:
 
         The first part may be empty: a late body is not awaited, since the instance may refuse the head alone.
 
-        Raises: ClientDisconnected.
+        Raises ClientDisconnected.
         """
         try:
             async with asyncio.timeout(_GRACE_SECONDS):

@@ -29,7 +29,7 @@ def upstream_headers(fields: Sequence[tuple[bytes, bytes]], *, source: str | Non
     Fields of the connection, those that Connection lists and those of proxies are removed, so that an instance can
     trust them.
 
-    Raises: MalformedRequest if a value is not UTF-8.
+    Raises MalformedRequest if a value is not UTF-8.
     """
     dropped = _DROPPED_FROM_REQUEST | _listed(fields)
     try:

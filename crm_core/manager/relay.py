@@ -63,7 +63,7 @@ class Relay:
 
         The next one is tried if nothing of the request can have reached the one before, or if repeating it is safe.
 
-        Raises: InstanceUnavailable, InstanceTimeout.
+        Raises InstanceUnavailable, InstanceTimeout.
         """
         refusal: CrmError | None = None
         for upstream in upstreams:
@@ -88,7 +88,7 @@ class Relay:
     async def _ask(self, upstream: Upstream, request: RelayedRequest) -> aiohttp.ClientResponse:
         """Return the response once its head is complete.
 
-        Raises: _TryNext if another upstream may be tried, else CrmError.
+        Raises _TryNext if another upstream may be tried, else CrmError.
         """
         try:
             async with self._answer_timeout(request):

@@ -20,7 +20,7 @@ from crm_core.settings.reload import POLL_SECONDS, Watched
 class InstanceRoster:
     """The current settings and their routes.
 
-    Raises: SetupError if the file does not load at the start.
+    Raises SetupError if the file does not load at the start.
     """
 
     def __init__(self, path: Path, timeouts: Timeouts, now: Callable[[], datetime]) -> None:

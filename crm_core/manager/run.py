@@ -28,7 +28,7 @@ async def manage(
 
     ``ready`` gets the address once requests are accepted, ``exit_seconds`` is as in ``serve``. Needs the main thread.
 
-    Raises: SetupError if the file does not load or the address cannot be used.
+    Raises SetupError if the file does not load or the address cannot be used.
     """
     timeouts = timeouts or Timeouts()
     roster = InstanceRoster(path, timeouts, now)

@@ -1,4 +1,4 @@
-"""A tenant as plain values, which one storage backend gives and another takes: nothing of it is a backend's own."""
+"""A tenant as plain values that any storage backend can write and any other can load."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ from crm_core.plugin.record_type import RecordType
 from crm_core.plugin.signature import MATCHING, SIGNING, SignatureScheme
 from crm_core.plugin.storage import StorageBackend
 
-# Names that routes below sync, and members of bootstrap, have taken.
+# Names of routes below sync, and of members of bootstrap.
 RESERVED_PAYLOAD_TYPES: Final = frozenset(
     {"health", "history", "instance", "last_sync", "limits", "log", "modules", "role", "sections", "subscription"}
     | {"tenant", "user"}
 )
-# Names that routes and operations of the API (get_user), and pages of the workspace, have taken.
+# Names of routes and operations of the API (get_user), and of pages of the workspace.
 RESERVED_RECORD_TYPES: Final = frozenset(
     {"account", "api", "auth", "bootstrap", "changes", "events", "forgot", "frame", "login", "logout", "mail"}
     | {"password", "picture", "reports", "settings", "subscription", "sync", "token", "tokens", "user", "users", "v1"}

@@ -51,9 +51,9 @@ class Plugin(msgspec.Struct, frozen=True):
 
 
 class PluginHost:
-    """The plugins of one process. ``disabled``: names that are known but not loaded.
+    """The plugins of one process. ``disabled``: names of plugins that are listed but not imported.
 
-    ``on_failure`` gets what plugins raise, when they are imported too.
+    ``on_failure`` receives the errors that plugins raise, also while they are imported.
     """
 
     def __init__(self, disabled: Iterable[str] = (), on_failure: OnFailure | None = None) -> None:
@@ -96,7 +96,7 @@ class PluginHost:
             self._load(path.stem, "", partial(_import_file, path))
 
     def register(self, module: object, name: str, version: str = "") -> None:
-        """Take a plugin in, or say why not: a name twice, a hook that is misspelt, async, or takes other arguments."""
+        """Add a plugin; one whose name is taken, or with a hook that could not be called, is listed as broken."""
         if name in self._plugins:
             other = f": {self._files[name]}" if name in self._files else ""
             remedy = "a package has one entry point, and every lone file a different name"
@@ -116,7 +116,7 @@ class PluginHost:
             self._files[name] = Path(file)
 
     def call(self, hook: str, check: Check[list[T]], /, **arguments: Any) -> Iterator[tuple[str, T]]:
-        """The items that each plugin returns of a hook, as (plugin, item), one plugin at a time; None is no item.
+        """The items that each plugin returns from a hook, as (plugin, item), one plugin at a time; None: no items.
 
         Raises PluginFailed, which names the plugin that raised, or returned what ``check`` does not let pass.
         """

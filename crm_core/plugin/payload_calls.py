@@ -80,15 +80,15 @@ class PayloadCalls:
 
     def meaning(self, payload_type: PayloadType, part: Callable[[], Any]) -> Meaning:
         """The meaning of a section; ``part`` makes an instance for each call. Raises PluginFailed."""
-        said = {name: self._said(payload_type, name, part) for name in self._offered[payload_type.NAME]}
-        return Meaning(**said)
+        offered = self._offered[payload_type.NAME]
+        return Meaning(**{name: self._capability(payload_type, name, part) for name in offered})
 
     def entitlements(self, payload_type: PayloadType, part: Callable[[], Any]) -> Entitlements | None:
         """The effect of a section on modules and rights. Raises PluginFailed."""
         offered = self.offers(payload_type.NAME, "entitlements")
-        return self._said(payload_type, "entitlements", part) if offered else None
+        return self._capability(payload_type, "entitlements", part) if offered else None
 
-    def _said(self, payload_type: PayloadType, capability: str, part: Callable[[], Any]) -> Any:
+    def _capability(self, payload_type: PayloadType, capability: str, part: Callable[[], Any]) -> Any:
         function, expected = getattr(payload_type, capability), CAPABILITIES[capability]
         return self._call(
             payload_type,

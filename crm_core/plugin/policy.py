@@ -1,4 +1,4 @@
-"""What policy hooks look at and what they answer."""
+"""The arguments and answers of policy hooks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NamedModule(msgspec.Struct, frozen=True):
 
 
 class ModuleRefusal(msgspec.Struct, frozen=True):
-    """A reason not to take a push: ``blocked`` (403 module_blocked) or ``unsupported`` (422 module_unsupported)."""
+    """A reason to refuse a push: ``blocked`` (403 module_blocked) or ``unsupported`` (422 module_unsupported)."""
 
     kind: Kind
     pointer: str

@@ -94,9 +94,9 @@ class Page(msgspec.Struct, frozen=True):
 class EntryQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The log, newest first (by id).
 
-    ``after``: the id of the last entry of the page before. ``verified``: only the
-    chain (True), only the ring (False), both (None). ``equals``: equality on entry members.
-    ``since`` and ``until`` (inclusive, exclusive) compare received_at.
+    ``after``: the id of the last entry of the page before. ``verified``: only the chain (True), only the ring (False),
+    both (None). ``equals``: equality on entry members. ``since`` and ``until`` (inclusive, exclusive) compare
+    received_at.
     """
 
     equals: tuple[tuple[str, str | int], ...] = ()
@@ -119,8 +119,8 @@ class Tally(msgspec.Struct, frozen=True):
 
     ``statuses``: verified attempts received since the requested moment, by status, and ``unverified`` (the sum of their
     counts). Of the ring, those that failed with a valid signature count as ``failed``, repeats of accepted pushes
-    (``applied``, ``unchanged``) not at all, others as ``unverified``.
-    ``keys``: by key version, over the whole retained log.
+    (``applied``, ``unchanged``) not at all, others as ``unverified``. ``keys``: by key version, over the whole retained
+    log.
     """
 
     statuses: Mapping[str, int]
@@ -160,7 +160,7 @@ class ChangePage(msgspec.Struct, frozen=True, dict=True):
 
 
 class StoreState(msgspec.Struct, frozen=True):
-    """Whether a tenant's store takes writes, and if not, why, in a sentence."""
+    """Whether a tenant's store accepts writes, and if not, why, in a sentence."""
 
     mode: Literal["ok", "read_only", "quarantined"] = "ok"
     reason: str = ""

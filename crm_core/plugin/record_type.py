@@ -1,4 +1,4 @@
-"""Record types: what a tenant keeps about its customers, deals, tasks. Routes, keys and pages follow from this.
+"""Record types: the data of a tenant, such as customers, deals, tasks. Routes, keys and pages follow from them.
 
 A complete record type::
 

@@ -49,9 +49,9 @@ NATIVE_CLOCK_DIGITS = 15  # enough for every year of a datetime, few enough to b
 class SignedRequest(HeaderFields, frozen=True, kw_only=True):
     """A request as it arrived: raw bytes where a signature covers bytes.
 
-    ``headers``: (lower-case name, value) in their order, values as received less outer white space. ``path`` and
-    ``query`` (None: no ``?``) are raw. ``scheme`` and ``authority`` are those of ``public_url`` if it is
-    set, else as received. ``payload_type`` is the one of the URL, ``health`` for signed health.
+    ``headers``: (lower-case name, value) in their order, values as received without outer white space. ``path`` and
+    ``query`` (None: no ``?``) are raw. ``scheme`` and ``authority`` are those of ``public_url`` if it is set, else as
+    received. ``payload_type`` is the one of the URL, ``health`` for signed health.
     """
 
     method: str
@@ -106,7 +106,7 @@ def read_timestamp(text: str, header: str) -> int:
 class SignatureScheme(ABC):
     """A way to sign. ``HEADERS`` (lower-case): any of them present means this scheme.
 
-    ``SIGNS_INSTANCE``: the signature covers the instance code; where not, the envelope must name it.
+    ``SIGNS_INSTANCE``: the signature covers the instance code; if not, the envelope must name it.
     ``KEY_KINDS``: the kinds of keys that it verifies with. A scheme has ``matches`` and ``sign`` for secrets,
     ``matches_public`` and ``sign_private`` for key pairs. ``matches`` receives the bytes of secrets alone,
     ``matches_public`` those of public keys (Ed25519, 32 raw bytes), so that no MAC is computed with a public key, which
@@ -128,7 +128,7 @@ class SignatureScheme(ABC):
     def matches(self, request: SignedRequest, presented: Presented, key: bytes) -> bool:
         """Whether the signature was made with this secret over these bytes, in constant time.
 
-        Raises SignatureIncomplete where it covers too little, SignatureMalformed where that shows only now.
+        Raises SignatureIncomplete if it covers too little, SignatureMalformed if that shows only now.
         """
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ Every backend passes ``crm_core.testing.storage``; in short it promises that a u
 - visible to readers only once durable; nothing handed out can be mutated into the store;
 - **isolated**: a tenant's data, failures and quarantine never touch another tenant;
 - refused whole when a write fails: memory and disk stay as they were, the caller gets ``StorageUnavailable`` or
-  ``StorageFull``, and the tenant takes no writes until a probe write succeeds.
+  ``StorageFull``, and the tenant accepts no writes until a probe write succeeds.
 """
 
 from __future__ import annotations
@@ -109,26 +109,26 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def open(self, context: StorageContext) -> None:
-        """Get ready; tenants open when first asked for. Raises SetupError.
+        """Get ready; a tenant is opened by the first call that names it. Raises SetupError.
 
         A database that does not answer now is no error: calls raise StorageUnavailable until it does.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Make everything durable and let go of every file and connection."""
+        """Make everything durable and close every file and connection."""
 
     @abstractmethod
     async def tenants(self) -> list[str]:
         """The names of all tenants, sorted."""
 
     async def count_tenants(self) -> int:
-        """The number of tenants; asked as often as metrics are read, so a backend that can count without names does."""
+        """The number of tenants; called whenever metrics are read, so a backend that can count without names does."""
         return len(await self.tenants())
 
     @abstractmethod
     async def has(self, tenant: str) -> bool:
-        """Whether the tenant exists; cheap, asked at every request."""
+        """Whether the tenant exists; cheap, since every request calls it."""
 
     @abstractmethod
     async def create(self, tenant: str) -> None:
@@ -220,7 +220,7 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def state(self, tenant: str) -> StoreState:
-        """Whether the tenant's store takes writes."""
+        """Whether the tenant's store accepts writes."""
 
     async def summary(self, tenant: str) -> Summary:
         """Facts for lists of tenants; of a closed one those stored when it closed. Raises StorageUnavailable."""
@@ -230,10 +230,10 @@ class StorageBackend(ABC):
 
     @abstractmethod
     async def troubled(self) -> Mapping[str, StoreState]:
-        """The tenants that are known to take no writes, and why.
+        """The tenants that are known to accept no writes, and why.
 
-        It is asked each second: none is opened, and closed ones cost nothing. A backend that must look at each looks at
-        all when it opens and at some in turn later. Raises StorageUnavailable with an ``operator_detail``.
+        It is called every second: it opens none, and closed ones cost nothing. A backend that must look at each looks
+        at all when it opens and at some in turn later. Raises StorageUnavailable with an ``operator_detail``.
         """
 
     @abstractmethod

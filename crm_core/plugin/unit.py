@@ -46,12 +46,12 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Something that can be had once: a nonce, an idempotency key, a refresh token.
+    """Something that the store grants once: a nonce, an idempotency key, a refresh token.
 
     ``evidence`` is JSON about the first use. The store may forget the claim once ``Unit.now`` of a later unit is past
     ``expires`` (Unix seconds; None: never). ``stamp`` (Unix seconds) is the moment the claim speaks of: the store
     remembers, for good, the highest stamp it has forgotten per kind, and refuses a claim at or below it
-    (``Conflict("forgotten")``), so no clock and no setting can make it take a claim twice. ``subject``: the id of the
+    (``Conflict("forgotten")``), so no clock and no setting can make it grant a claim twice. ``subject``: the id of the
     record that the evidence is about; when it is erased, the evidence becomes ``null``.
     """
 
@@ -130,8 +130,8 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 class Committed(msgspec.Struct, frozen=True):
     """A unit is durable.
 
-    ``seq`` counts the tenant's units from 1; ``head`` is the log's newest link after it;
-    ``documents`` are the revisions of the puts, in their order.
+    ``seq`` counts the tenant's units from 1; ``head`` is the log's newest link after it; ``documents`` are the
+    revisions of the puts, in their order.
     """
 
     seq: int
@@ -143,8 +143,8 @@ class Committed(msgspec.Struct, frozen=True):
 class Conflict(msgspec.Struct, frozen=True):
     """Nothing was changed. ``what`` names the first condition that failed, in the order claims, expectations.
 
-    ``claim`` and ``forgotten`` come with the claim; ``claim`` with the evidence of its first use;
-    ``workspace``, ``document``, ``index`` and ``count`` with the expectation.
+    ``claim`` is set for ``claim`` (with the ``evidence`` of its first use) and ``forgotten``, ``expectation`` for the
+    others.
     """
 
     what: Literal["claim", "forgotten", "workspace", "document", "index", "count"]

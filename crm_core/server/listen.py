@@ -50,7 +50,7 @@ def bound(listen: str) -> Listener:
     A missing folder of a unix socket is created (0700), the socket is open to its owner only, and a stale one is
     replaced.
 
-    Raises: SetupError, which names the address.
+    Raises SetupError, which names the address.
     """
     try:
         return _unix(Path(listen.removeprefix(_UNIX))) if listen.startswith(_UNIX) else _tcp(listen)
@@ -106,7 +106,7 @@ def _unix(path: Path) -> Listener:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket that refuses connections. Raises: SetupError if the path is in use."""
+    """Remove a socket that refuses connections. Raises SetupError if the path is in use."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

@@ -27,7 +27,7 @@ _log: Final = ServerLog("crm.server")
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that awaits ``serve`` on a uvloop event loop whose threads have started.
 
-    Raises: SetupError if the system has too few threads.
+    Raises SetupError if the system has too few threads.
     """
     return uvloop.run(_with_threads(main))
 

@@ -61,7 +61,7 @@ async def serve(
     entered before the server listens and left after the last response. Needs the main thread.
     ``instance``: the code of the one instance that is served, which problems refer to.
 
-    Raises: SetupError if the address cannot be used, and the errors of ``lifespan``.
+    Raises SetupError if the address cannot be used, and the errors of ``lifespan``.
     """
     stop, state = _Stop(exit_seconds), ServerState()
     listener = bound(listen) if isinstance(listen, str) else listen

@@ -68,7 +68,7 @@ class WorkerProcesses:
         self._workers = [_Worker(number) for number in range(1, count + 1)]
         self._selector = selectors.DefaultSelector()
         self._is_ready = False
-        self._stop_by: float | None = None  # by the monotonic clock, once a signal has asked for it
+        self._stop_by: float | None = None  # by the monotonic clock, once a signal has requested the stop
         self._code = 0
 
     def run(self) -> int:

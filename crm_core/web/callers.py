@@ -48,7 +48,7 @@ async def caller_of(services: Services, request: Request, tenant: str) -> Caller
 async def require_unchanged(services: Services, request: Request, tenant: str, caller: Caller) -> None:
     """Refuse a request whose sender signed out, or got other rights, while its body came.
 
-    Raises: Unauthenticated, StorageUnavailable.
+    Raises Unauthenticated, StorageUnavailable.
     """
     if services.now() - request.received_at < _PROMPT:
         return
