@@ -99,8 +99,8 @@ class Manager:
             path = _without_secret(scope["path"])
             log.warning("request_failed", code=error.code, method=scope["method"], path=path, request_id=request_id)
         accepted = fields.value_of(scope["headers"], b"accept") or b""
-        as_page = b"text/html" in accepted and "/api/" not in scope["path"]
-        await send_problem(send, error, request_id, instance=self._documented_by(scope["path"]), as_page=as_page)
+        page_for = scope["method"] if b"text/html" in accepted and "/api/" not in scope["path"] else None
+        await send_problem(send, error, request_id, instance=self._documented_by(scope["path"]), page_for=page_for)
 
     def _documented_by(self, path: str) -> str | None:
         """The instance whose page explains a problem: the one that the path leads to, else the first."""

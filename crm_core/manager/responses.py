@@ -45,17 +45,24 @@ async def send_json(send: Send, value: object, request_id: str) -> None:
     await _send(send, 200, headers, body, request_id)
 
 
-async def send_problem(send: Send, error: CrmError, request_id: str, *, instance: str | None, as_page: bool) -> None:
-    """Respond with an error as a problem, or to a browser as a page that reloads itself while the instance is down."""
+async def send_problem(
+    send: Send, error: CrmError, request_id: str, *, instance: str | None, page_for: str | None
+) -> None:
+    """Respond with an error as a problem, or as a page to a browser, whose request's method is ``page_for``.
+
+    A page that was requested reloads itself while the instance is down. The response to a form does not: the browser
+    would not send the form again but request a page at its address, which may have none.
+    """
     headers, body = problem(error, request_id, instance)
-    if as_page:
-        body = _page(error, request_id)
+    if page_for is not None:
+        body = _page(error, request_id, page_for)
         headers = [*_PAGE_HEADERS, (b"content-length", b"%d" % len(body)), *headers_of(error)]
     await _send(send, error.status, headers, body, request_id)
 
 
-def _page(error: CrmError, request_id: str) -> bytes:
-    refresh = _REFRESH if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
+def _page(error: CrmError, request_id: str, method: str) -> bytes:
+    reloads = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and method in ("GET", "HEAD")
+    refresh = _REFRESH if reloads else ""
     title, detail = html.escape(error.title), html.escape(error.detail)
     return _PAGE.format(refresh=refresh, title=title, detail=detail, request_id=request_id).encode()
 

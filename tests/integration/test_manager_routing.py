@@ -167,7 +167,7 @@ async def test_unix_sockets(tmp_path: Path) -> None:
 
 
 async def test_people_get_a_page(tmp_path: Path) -> None:
-    """A browser gets a page that reloads itself while the workspace is down; the API gets a problem."""
+    """A browser gets a page that reloads itself while the workspace is down, but not for a form; the API a problem."""
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     async with managing(tmp_path, {"eu1": ["http://127.0.0.1:9"]}) as front:
         page = await front.ask("/i/eu1/t/northwind/customers", headers=browser)
@@ -179,6 +179,8 @@ async def test_people_get_a_page(tmp_path: Path) -> None:
         assert "<h1>Instance unavailable</h1>" in text
         gone = await front.ask("/i/us9/t/northwind/", headers=browser)
         assert (gone.status, b"refresh" in gone.body) == (421, False)
+        form = await front.ask("/i/eu1/t/northwind/logout", method="POST", headers=browser)
+        assert (form.status, b"refresh" in form.body) == (502, False)
         problem(await front.ask("/i/eu1/t/n/api/v1/bootstrap", headers=browser), 502, "instance_unavailable")
 
 
