@@ -130,6 +130,7 @@ class ServerConnection(Unread):
         self._enter(_BODY)
         self._limit.busy(self)
         self.scope.update(head.line_of(version, method, self.url))  # type: ignore[typeddict-item]  # only members of it
+        self.expect_100_continue &= version != "1.0"  # RFC 9110, section 10.1.1
         cycle = self._new_cycle(keep_alive=version != "1.0" and self.parser.should_keep_alive())
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:

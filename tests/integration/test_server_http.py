@@ -343,6 +343,13 @@ async def test_expect_continue_is_answered(server: Running) -> None:
     writer.close()
 
 
+async def test_an_old_client_gets_no_100(server: Running) -> None:
+    """HTTP/1.0 knows no interim responses: its client would take one for the answer (RFC 9110, section 10.1.1)."""
+    old = await server.talk(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", b"hi", pause=0.05)
+    assert old.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert echoed(old)["body"] == "hi"
+
+
 async def in_parts(scope: Any, receive: Any, send: Any) -> None:
     """An answer of unknown length."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
