@@ -11,18 +11,18 @@ from crm_core.settings.places import Wrong, quoted
 from crm_core.settings.reading import LARGEST_PORT, text
 
 _ORIGIN: Final = re.compile(
-    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?"
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::([1-9][0-9]{0,4}))?"
 )
 
 
 def public_origin(node: Node) -> str:
-    """Scheme, host and port; an internationalized host in its ASCII form, as browsers send it (RFC 6454, section 4)."""
+    """Scheme, host and port as browsers send them: lower case, ASCII, no port of the scheme's own (RFC 6454, 6.2)."""
     written = text(node)
-    origin = written if written.isascii() else _in_ascii(written)
+    origin = (written if written.isascii() else _in_ascii(written)).lower()
     match = _ORIGIN.fullmatch(origin)
     if match is None or int(match[1] or 0) > LARGEST_PORT:
         raise Wrong.at(node.place, f"{quoted(written)} is not an origin; write one such as https://crm.example.com")
-    return origin
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
 
 def _in_ascii(origin: str) -> str:

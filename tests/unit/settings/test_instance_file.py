@@ -43,6 +43,22 @@ def test_defaults(instance: Any, tmp_path: Path) -> None:
     assert settings.operators == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://CRM.Example.com:443", "https://crm.example.com"),
+        ("HTTP://crm.example.com:80", "http://crm.example.com"),
+        ("https://crm.example.com:80", "https://crm.example.com:80"),
+        ("https://[::443]", "https://[::443]"),
+    ],
+)
+def test_origins_are_what_browsers_send(instance: Any, written: str, sent: str) -> None:
+    """However they are written: the Origin of a browser is compared with them as a text."""
+    lines = f'public_url: "{written}"\nallowed_origins: ["{written}"]\n'
+    settings = instance(f"instance: eu1\nsecret_key: env:SECRET\n{lines}")
+    assert (settings.public_url, settings.allowed_origins) == (sent, (sent,))
+
+
 def test_an_internationalised_public_url_is_what_browsers_send(instance: Any) -> None:
     """Its host is in the ASCII form, in which it arrives in Host and Origin."""
     settings = instance("instance: eu1\nsecret_key: env:SECRET\npublic_url: https://CRM.K\u00d6LN.example:8443\n")
@@ -89,6 +105,7 @@ def test_a_full_file(instance: Any, tmp_path: Path) -> None:
         ("listen: ::1:8000", "not an address"),
         ("listen: localhost:70000", "not an address"),
         ("public_url: crm.example.com", "https://crm.example.com"),
+        ("public_url: https://crm.example.com:0443", "https://crm.example.com"),
         ("public_url: https://crm.example.com/crm", "https://crm.example.com"),
         ("public_url: https://crm.\u2764.example", "https://crm.example.com"),
         ("public_url: https://crm.k\u00f6ln.example/crm", "https://crm.example.com"),
