@@ -15,6 +15,7 @@ from crm_core import errors
 from crm_core.errors import CrmError
 from crm_core.model.log import LogEntry, LoggedFinding
 from crm_core.model.presentation import Regional
+from crm_core.model.times import from_wire
 from crm_core.web.pages.figures.charts import round_numbers
 from crm_core.web.pages.layout.formats import RegionalFormat
 from crm_core.web.pages.sync.attempt_checks import checks_of
@@ -91,6 +92,16 @@ def test_a_chart_counts_every_attempt_of_its_period(period: Any, zone: str) -> N
     assert [bar.fill for bar in chart.columns[-1].bars] == list(FILLS.values())
     assert all(bar.y >= 12 and bar.y + bar.height <= 148 for column in chart.columns for bar in column.bars)
     assert len(chart.table.rows) == 3
+
+
+@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("now", ["2026-10-25T12:30:00.000Z", "2026-10-25T16:50:00.000Z", "2026-03-29T12:30:00.000Z"])
+def test_a_chart_over_a_change_of_the_clock_has_the_newest_attempts(period: Any, now: str) -> None:
+    """The last bar is of this hour or day, although the clock was set back or forward within the period."""
+    zone = RegionalFormat(Regional(timezone="Europe/Berlin"))
+    chart = chart_of([entry(received_at=now, status="applied", count=1)], period, from_wire(now), zone, cut=False)
+    assert len(chart.columns[-1].bars) == 1
+    assert sum(len(column.bars) for column in chart.columns) == 1
 
 
 def test_an_empty_chart_says_so() -> None:

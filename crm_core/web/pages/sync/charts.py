@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -41,13 +42,14 @@ def chart_of(
     entries: Iterable[LogEntry], period: Period, now: datetime, regional: RegionalFormat, *, cut: bool
 ) -> Chart:
     """The chart of the attempts of a period; its table leaves empty buckets out. ``cut``: older ones were not read."""
-    start, buckets = _buckets(period, now, regional)
-    counts = [dict.fromkeys(FILLS, 0) for _ in range(buckets)]
+    starts = _starts(period, now, regional)
+    moments = [start.astimezone(UTC) for start in starts]
+    counts = [dict.fromkeys(FILLS, 0) for _ in starts]
     for entry in entries:
-        at = int((from_wire(entry.received_at) - start) / period.bucket)
-        if 0 <= at < buckets and entry.status in FILLS:
+        at = bisect_right(moments, from_wire(entry.received_at)) - 1
+        if at >= 0 and entry.status in FILLS:
             counts[at][entry.status] += entry.count
-    names = [_name(start + period.bucket * at, period, regional) for at in range(buckets)]
+    names = [_name(start, period, regional) for start in starts]
     series = [
         Series(outcome_of(status).text, fill, [count[status] for count in counts]) for status, fill in FILLS.items()
     ]
@@ -68,13 +70,12 @@ def chart_of(
     )
 
 
-def _buckets(period: Period, now: datetime, regional: RegionalFormat) -> tuple[datetime, int]:
-    """The start of the first bucket, in the tenant's time zone, and the number of buckets."""
+def _starts(period: Period, now: datetime, regional: RegionalFormat) -> list[datetime]:
+    """When each bucket begins by the tenant's clock; one in which the clock changes is longer or shorter."""
     local = now.astimezone(regional.zone)
     hours = int(period.bucket.total_seconds() // 3600)
-    end = local.replace(minute=0, second=0, microsecond=0, hour=local.hour - local.hour % hours) + period.bucket
-    count = int(period.span / period.bucket)
-    return end - period.bucket * count, count
+    last = local.replace(minute=0, second=0, microsecond=0, hour=local.hour - local.hour % hours, fold=0)
+    return [last - period.bucket * before for before in reversed(range(int(period.span / period.bucket)))]
 
 
 def _name(at: datetime, period: Period, regional: RegionalFormat) -> tuple[str, str]:
