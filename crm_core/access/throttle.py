@@ -18,7 +18,6 @@ from crm_core.model.sources import counted_as
 _MAX_BUCKETS = 20_000  # of each kind; the least recently used is evicted
 _MAX_WAITING = 200  # attempts in progress
 CAPACITY, DRAIN_SECONDS = 10, 90.0  # failures of an account, and how long until one of them is forgotten
-_TOO_MANY = "Too many failed sign-ins for this account or from this address. Wait, then try again."
 
 
 class Buckets:
@@ -118,7 +117,11 @@ class LoginThrottle:
             if (wait := self._sources.wait(network, self._at())) <= 0:
                 wait = await self._accounts.add(tenant, account, self._at())
             if wait > 0:
-                raise LoginThrottled(_TOO_MANY, retry_after=math.ceil(wait))
+                seconds = math.ceil(wait)
+                raise LoginThrottled(
+                    f"Too many failed sign-ins for this account or from this address. Try again in {seconds} s.",
+                    retry_after=seconds,
+                )
             # Counted from its start: a source may have many in progress, and an account one in each process.
             self._sources.add(network, self._at())
             attempt = SignInAttempt()

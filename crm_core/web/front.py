@@ -1,4 +1,4 @@
-"""The outermost part of the application: gives each request its id and source, and hands it to who answers it.
+"""The outermost part of the application: gives each request its id and source, and passes it on to be answered.
 
 Requests for the API go to the dispatcher, all others to the pages, which load when the server has started.
 """
@@ -39,7 +39,7 @@ _SAFETY: Final = (
 
 
 class Pages(msgspec.Struct, frozen=True):
-    """The pages of an instance. ``sender_of``: who sends emails in the brand of a workspace.
+    """The pages of an instance. ``sender_of``: the sender of emails in the brand of a workspace.
 
     ``framework``: all of the application, pages and API, as one of the framework.
     """

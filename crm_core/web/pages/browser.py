@@ -19,7 +19,7 @@ from crm_core.web.request import Request
 
 MOST_FORM: Final = 512 * 1024  # a record of 256 KiB as a form is larger than as JSON
 _MOST_PARTS: Final = 1000  # of a form with files
-_LONG: Final = 64 * 1024  # a form from which on a thread reads it
+_LONG: Final = 64 * 1024  # bytes of a form from which a thread reads it
 
 Form = MultiDict[str, str]
 """The fields of a sent form, or the parameters of an address."""
@@ -27,7 +27,7 @@ Files = MultiDict[str, FileStorage]
 
 
 class BrowserRequest(RequestHead):
-    """A request of a browser: what werkzeug reads of its head, and its form. ``most``: the bytes that may have."""
+    """A request of a browser: what werkzeug reads of its head, and its form. ``most``: bytes that the form may have."""
 
     def __init__(self, sent: Request) -> None:
         fields = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent.headers])

@@ -52,9 +52,9 @@ def redirect(
     target = path if path.startswith(f"{context.root}/") else context.root + path
     response = see_other(target if target.isprintable() else f"{context.root}/")  # a header has one line
     if confirmation is not None:
-        said = msgspec.json.encode(Confirmation(text=confirmation, undo=undo, follow=follow)).decode()
-        text = context.services.signed.make("said", context.tenant, said, lifetime=_LIFETIME)
-        context.set_cookie(response, _COOKIE, text, int(_LIFETIME.total_seconds()))
+        content = msgspec.json.encode(Confirmation(text=confirmation, undo=undo, follow=follow)).decode()
+        signed = context.services.signed.make("said", context.tenant, content, lifetime=_LIFETIME)
+        context.set_cookie(response, _COOKIE, signed, int(_LIFETIME.total_seconds()))
     return response
 
 

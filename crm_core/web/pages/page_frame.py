@@ -134,11 +134,9 @@ def _notices(context: PageContext) -> Iterator[PageNotice]:
     ends = context.formats.moment(subscription.ends_at)
     if subscription.state == "trial":
         tone, icon, title = "info", "info", gettext("This is a trial.")
-        text = (
-            gettext("It ends on {day}.", day=ends.short)
-            if ends
-            else gettext("Your platform operator can say when it ends.")
-        )
+        text = gettext("Your platform operator can say when it ends.")
+        if ends:
+            text = gettext("It ends on {day}.", day=ends.short)
     elif subscription.state == "past_due":
         tone, icon, title = "warn", "clock", gettext("A payment is due.")
         text = gettext("Without it, the workspace may be suspended.")

@@ -85,6 +85,7 @@ async def test_an_account_is_throttled_regardless_of_source(access: Any, signs_i
     with pytest.raises(LoginThrottled) as caught:
         await signs_in()
     assert caught.value.retry_after == 90
+    assert caught.value.detail.endswith(" Try again in 90 s.")
     await signs_in("bob@example.com")
     access.clock.forward(seconds=90)
     await signs_in()

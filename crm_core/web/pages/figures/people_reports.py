@@ -41,9 +41,7 @@ async def activity_report(context: PageContext, types: Iterable[RecordType], cho
     report = Report(name="activity", title=gettext("Activity by person"), sub=sub)
     counts = _by_person(counts)
     if not counts:
-        empty = gettext(
-            "Nothing was noted or finished in this period. Notes and calls are added on the page of a record."
-        )
+        empty = gettext("Nothing was noted or finished in this period. Add notes and calls on the page of a record.")
         return replace(report, empty=empty)
     names = await _named(context, counts)
     rows = [

@@ -161,7 +161,7 @@ class SalesDay:
         sentence = gettext("{amount} from {records}.", amount=this, records=counted(context, self._type, len(won[now])))
         if not won[before]:
             return f"{sentence} {gettext('Nothing in {month}.', month=name)}"
-        whole = gettext("{month} was {amount} from {n} in the whole month.", month=name, amount=last, n=number)
+        whole = gettext("All of {month}: {amount} from {n}.", month=name, amount=last, n=number)
         return f"{sentence} {whole}"
 
     def _chart(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from crm_core.language import gettext, label_of, noun
 from crm_core.plugin.member import Member
@@ -22,6 +22,14 @@ def within_sentence(member: Member) -> str:
 def choice_labels(member: Member) -> tuple[Option, ...]:
     """Each value that a choice has, with its label."""
     return tuple(Option(value, label_of(text)) for value, text in member.choices)
+
+
+def as_alternatives(words: Sequence[str]) -> str:
+    """Words of a sentence as alternatives, at its beginning: ``Name, email or phone``."""
+    text = "".join(words)
+    if len(words) > 1:
+        text = gettext("{words} or {last}", words=", ".join(words[:-1]), last=words[-1])
+    return text[:1].upper() + text[1:]
 
 
 def as_phrase(words: list[str], within: Callable[[str], str] = noun) -> str:

@@ -18,7 +18,7 @@ from crm_core.records.figures import Row
 from crm_core.web.pages.browser import Response, request
 from crm_core.web.pages.figures.amounts import Amounts
 from crm_core.web.pages.figures.sales import Sales
-from crm_core.web.pages.layout.labels import choice_labels, member_label, within_sentence
+from crm_core.web.pages.layout.labels import as_alternatives, choice_labels, member_label, within_sentence
 from crm_core.web.pages.layout.parts import Mark, with_query
 from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_answers import page, redirect
@@ -38,7 +38,7 @@ from crm_core.web.pages.records.picking import TEXT, resolved
 from crm_core.web.pages.records.queries import TypeRows, counted, record_type_of
 
 _SHOWN: Final = 16  # of five full lanes the first load of the page is under 120 KB
-_MOST_SHOWN: Final = 200  # of a lane whose records are all asked for; the list has the others
+_MOST_SHOWN: Final = 200  # of a lane whose records are all requested; the list has the others
 
 
 class Card(NamedTuple):
@@ -243,6 +243,5 @@ class _Board:
         """The names that a search looks in: those of the type's records, and of what they refer to."""
         types = self._context.services.registry.record_types
         others = [types[one.record_type] for one in self._type.REFERENCES if one.record_type in types]
-        names = [self._context.singular_of(one) for one in (self._type, *others)]
-        text = gettext(" or ").join(dict.fromkeys(names))
-        return text[0].upper() + text[1:]
+        names = dict.fromkeys(self._context.singular_of(one) for one in (self._type, *others))
+        return as_alternatives(list(names))

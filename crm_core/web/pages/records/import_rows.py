@@ -95,7 +95,7 @@ class RowImport:
         name = texts.get("name", "")
         form = RecordForm(type=self._type, formats=self._context.formats, values=dict.fromkeys(self._members, ""))
         if line in self._file.excess:
-            sentence = gettext("It has more cells than the first line. Put texts with the separator in them in quotes.")
+            sentence = gettext("It has more cells than the first line. Put quotes around texts with the separator.")
             return _Row(line, name, form, message=sentence)
         values, findings = dict[str, str](), list[Finding]()
         for field, text in texts.items():

@@ -72,7 +72,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 async def choosing(context: PageContext, module: str) -> Response:
-    """The page that takes a file."""
+    """The page that accepts a file."""
     return await _page(context, record_type_of(context, module))
 
 
@@ -122,7 +122,7 @@ async def _sent(record_type: RecordType) -> Sent:
     chosen = [field if field in known else "" for field in form.getlist("field")]
     fields = tuple(chosen) if len(chosen) == len(file.heads) else matched(file, record_type)
     if not any(fields):
-        raise InvalidRecord(gettext("No column has the name of a field. Its first line must name the columns."))
+        raise InvalidRecord(gettext("No column has the name of a field. The file's first line must name the columns."))
     several = [field for field, columns in Counter(fields).items() if field and columns > 1]
     if not all(may_be_joined(field, record_type) for field in several):
         raise InvalidRecord(gettext("Two columns are the same field. Choose another field for one of them."))
@@ -183,14 +183,15 @@ async def _ended(
     if refused:
         title = gettext("{title}, {n} refused.", title=title, n=number(len(refused)))
         notice = PageNotice(tone=tone, icon="alert", title=title, text=text)
-    more, messages = len(refused) - _SHOWN, [(row.line, row.message) for row in refused]
+    hidden, messages = len(refused) - _SHOWN, [(row.line, row.message) for row in refused]
+    more = gettext("{n} more were refused. Download the refused rows to see them.", n=number(hidden))
     return ImportOutcome(
         notice=notice,
         done=len(results),
         total=len(results),
         accepted=len(results) - len(refused),
         refused=tuple(refused[:_SHOWN]),
-        more=gettext("{n} more rows were refused. The file of them has all.", n=number(more)) if more > 0 else "",
+        more=more if hidden > 0 else "",
         failed=await asyncio.to_thread(failed_rows, sent.file, messages) if refused else "",
     )
 

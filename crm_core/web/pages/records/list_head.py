@@ -12,7 +12,7 @@ from crm_core.model.list_views import ListChoices
 from crm_core.plugin.record_type import RecordType
 from crm_core.records.shape import Shape
 from crm_core.web.pages.layout.frame import icon_of
-from crm_core.web.pages.layout.labels import member_label, within_sentence
+from crm_core.web.pages.layout.labels import as_alternatives, member_label, within_sentence
 from crm_core.web.pages.layout.parts import Option
 from crm_core.web.pages.layout.rendering import PageView
 from crm_core.web.pages.page_context import PageContext
@@ -88,7 +88,7 @@ def head_of(context: PageContext, shape: Shape, state: ListState, here: Callable
         import_file=f"{path}/import" if may_create else "",
         create_text=gettext("New {record}", record=context.singular_of(kind)),
         full=state.full if state.may_create else "",
-        search_hint=_search_hint(kind),
+        search_hint=as_alternatives([within_sentence(kind.member(name)) for name in kind.SEARCHED]),
         q=query,
         archived=archived,
         sort=state.parameters.get("sort", ""),
@@ -174,16 +174,6 @@ def _matches(context: PageContext, record_type: RecordType, total: int) -> str:
         return gettext("No {record} matches", record=noun(context.singular_of(record_type)))
     records = counted(context, record_type, total)
     return ngettext("{records} matches", "{records} match", total, records=records)
-
-
-def _search_hint(record_type: RecordType) -> str:
-    labels = [within_sentence(record_type.member(name)) for name in record_type.SEARCHED]
-    if not labels:
-        return ""
-    text = labels[0]
-    if len(labels) > 1:
-        text = gettext("{words} or {last}", words=", ".join(labels[:-1]), last=labels[-1])
-    return text[0].upper() + text[1:]
 
 
 def _empty_title(title: str, query: str, *, filtered: bool, archived: bool, only_open: bool) -> str:

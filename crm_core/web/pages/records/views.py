@@ -123,10 +123,10 @@ async def save(context: PageContext, module: str) -> Response:
         )
     except (InvalidRecord, InvalidParameter) as error:
         return await _refused(context, record_type, error, form.get("name", ""), urlencode(parameters))
-    said = gettext("View {name} saved", name=view.name)
+    text = gettext("View {name} saved", name=view.name)
     if stored.named(view.name) is not None:
-        said = gettext("View {name} replaced", name=view.name)
-    return redirect(context, address_of(context, record_type, parameters), said)
+        text = gettext("View {name} replaced", name=view.name)
+    return redirect(context, address_of(context, record_type, parameters), text)
 
 
 async def remove(context: PageContext, module: str) -> Response:

@@ -198,7 +198,7 @@ def _warning(context: PageContext, name: str, chosen: Applied | None, current: S
         return ""
     return gettext(
         "{section} goes back to {time} immediately and for all users. Restoring writes a new revision, so you can "
-        "return to {current} the same way. Current secrets stay.",
+        "return to revision {current} the same way. Current secrets stay.",
         section=section_label(name),
         time=_moment(context, chosen),
         current=current.revision,

@@ -175,10 +175,7 @@ def _dead_link(context: AnonymousContext, error: CrmError) -> Response:
 
 def _refused(error: CrmError) -> PageNotice:
     if isinstance(error, LoginThrottled):
-        text = localized(error.detail)
-        if error.retry_after:
-            text += " " + gettext("Wait {seconds} seconds, then try again.", seconds=error.retry_after)
-        return failure(gettext("Too many attempts."), text)
+        return failure(gettext("Too many attempts."), localized(error.detail))
     text = gettext("Check both and try again, or reset your password.")
     return failure(gettext("The email address or the password is wrong."), text)
 

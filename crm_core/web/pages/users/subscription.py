@@ -76,7 +76,7 @@ async def _view(context: PageContext) -> PageView:
     workspace = context.workspace
     subscription = workspace.entitlements.subscription
     tone, icon, title, lines = _STATES[subscription.state if subscription else "active"]
-    said = [one.stored.applied_at for one in workspace.readings.values() if one.meaning.entitlements is not None]
+    pushed = [one.stored.applied_at for one in workspace.readings.values() if one.meaning.entitlements is not None]
     return PageView(
         "subscription.html",
         tone=tone,
@@ -85,7 +85,7 @@ async def _view(context: PageContext) -> PageView:
         lines=tuple(map(gettext, lines)),
         plan=workspace.plan_name,
         ends=context.formats.moment(subscription.ends_at) if subscription else None,
-        pushed=context.formats.moment(max(said, default=None)),
+        pushed=context.formats.moment(max(pushed, default=None)),
         modules=tuple(_modules(context)),
         limits=tuple([limit async for limit in _limits(context)]),
     )

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from crm_core.access.delegation import require_may_give
-from crm_core.access.scopes import SYNC_SCOPES, known_scopes
+from crm_core.access.scopes import SYNC_SCOPES
 from crm_core.access.token import TokenOverview
 from crm_core.errors import CrmError, Finding, InvalidRecord, LimitReached, PermissionDenied
 from crm_core.language import gettext, gettext_noop, localized, ngettext
@@ -151,7 +151,7 @@ async def _page(
     every = request.args.get("ended") == "true"
     listed = sorted(found if every else active, key=lambda one: one.last_used_at or one.created_at, reverse=True)
     errors = {finding.pointer.split("/")[1]: localized(finding.message) for finding in error.errors} if error else {}
-    records, columns = tuple(_records(context, scopes)), tuple(gettext(_ACTIONS[one]) for one in _actions(context))
+    records, columns = tuple(_records(context, scopes)), tuple(map(gettext, _ACTIONS.values()))
     sync = tuple(_box(context, scope, gettext(label), scopes) for scope, label in _SYNC.items())
     other = PageLink(
         "?" if every else "?ended=true",
@@ -203,8 +203,9 @@ def _mark(context: PageContext, token: TokenOverview) -> Mark | None:
     formats, now = context.formats, context.services.now()
     if token.state != "active":
         at = formats.moment(token.revoked_at or token.expires_at)
-        word = gettext("Revoked {day}") if token.state == "revoked" else gettext("Expired {day}")
-        return Mark("bad", "x", word.format(day=at.short if at else ""))
+        day = at.short if at else ""
+        ended = gettext("Revoked {day}", day=day) if token.state == "revoked" else gettext("Expired {day}", day=day)
+        return Mark("bad", "x", ended)
     left = None if token.expires_at is None else from_wire(token.expires_at) - now
     if left is None or left > _SOON:
         return None
@@ -235,19 +236,12 @@ def _fields(name: str, days: str, errors: Mapping[str, str]) -> tuple[Field, ...
     )  # fmt: skip
 
 
-def _actions(context: PageContext) -> tuple[str, ...]:
-    """The actions that scopes of records have, in order."""
-    types = context.services.registry.record_types
-    scopes = known_scopes(types)
-    return tuple(one for one in _ACTIONS if any(scope.endswith(f":{one}") and scope not in _SYNC for scope in scopes))
-
-
 def _records(context: PageContext, chosen: Collection[str]) -> Iterator[ScopeRow]:
     for name, record_type in context.services.registry.record_types.items():
         title = context.title_of(record_type)
         boxes = (
-            _box(context, f"{name}:{action}", f"{title}: {gettext(_ACTIONS[action]).lower()}", chosen)
-            for action in _actions(context)
+            _box(context, f"{name}:{action}", f"{title}: {gettext(word).lower()}", chosen)
+            for action, word in _ACTIONS.items()
         )
         yield ScopeRow(title, tuple(boxes))
 
