@@ -30,7 +30,7 @@ def is_inside(address: Address) -> bool:
         embedded = address.sixtofour or (address.teredo[1] if address.teredo else None)
         if address in _NAT64:
             embedded = IPv4Address(int(address) & 0xFFFFFFFF)
-        if address.ipv4_mapped is not None or (int(address) >> 32) == 0:
+        if address.ipv4_mapped is not None or address.is_site_local or (int(address) >> 32) == 0:
             return True
         if embedded is not None and is_inside(embedded):
             return True
