@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from crm_core.web.theme.color import contrast
+from crm_core.model.contrast import contrast
 from crm_core.web.theme.derive import GROUNDS, STATES
 
 _INKS = ("primary", "accent", *STATES, "idle")

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from crm_branding.pictures import picture_problem
 from crm_core.errors import Finding
+from crm_core.model.contrast import contrast
 from crm_core.model.presentation import Appearance, LabelledLink
 from crm_core.model.text_types import Email, Line, Paragraphs, https_trouble
 from crm_core.plugin.payload import PayloadContext, PayloadType
@@ -152,18 +153,3 @@ def _weak(colors: Colors) -> tuple[Finding, ...]:
             text = f"The contrast of {upper} on {lower} is {ratio:.2f}. WCAG AA requires {least:g} or more."
             found.append(Finding(f"/colors/{upper}", "low_contrast", text, warning=True))
     return tuple(found)
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two ``#rrggbb`` colors, from 1 to 21."""
-    dark, light = sorted((_luminance(one), _luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(color: str) -> float:
-    red, green, blue = (_linear(int(color[at : at + 2], 16) / 255) for at in (1, 3, 5))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _linear(channel: float) -> float:
-    return channel / 12.92 if channel <= 0.04045 else float(((channel + 0.055) / 1.055) ** 2.4)

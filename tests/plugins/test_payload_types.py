@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from crm_branding.hooks import crm_register_payload_types as branding_types
-from crm_branding.payload import contrast
 from crm_combined.hooks import crm_register_payload_types as combined_types
 from crm_core.model.catalog import Catalog, Module
+from crm_core.model.contrast import contrast
 from crm_core.model.entitlements import ModuleChoice, PlanGrant, RoleOverlay, Subscription
 from crm_core.model.fields import convert
 from crm_core.model.secret_members import SecretMember, secret_members

@@ -1,6 +1,6 @@
 """Colors of a workspace: every token of its pages derived from the five colors that branding pushes.
 
-``color`` knows sRGB, OKLCH and contrast; ``shades`` finds readable neighbors of a color; ``derive`` says which
+``color`` knows sRGB and OKLCH; ``shades`` finds readable neighbors of a color; ``derive`` says which
 token is made how, and writes the stylesheet.
 """
 

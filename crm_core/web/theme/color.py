@@ -1,9 +1,11 @@
-"""Colors as ``#rrggbb``, their place in OKLCH (Ottosson 2020) and their WCAG 2.x contrast."""
+"""Colors as ``#rrggbb``, and their place in OKLCH (Ottosson 2020)."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
+
+from crm_core.model.contrast import linear
 
 _OUTSIDE = 1e-4  # how far a channel may leave 0 to 1 and still count as inside sRGB
 _BISECTIONS = 24
@@ -17,21 +19,9 @@ class Oklch(NamedTuple):
     hue: float
 
 
-def luminance(color: str) -> float:
-    """WCAG 2.x relative luminance, 0 to 1."""
-    red, green, blue = _linear(color)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2.x contrast ratio, 1 to 21, the same both ways."""
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def oklch(color: str) -> Oklch:
     """A color in OKLCH."""
-    red, green, blue = _linear(color)
+    red, green, blue = linear(color)
     long = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
     medium = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)
     short = (0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue) ** (1 / 3)
@@ -52,15 +42,6 @@ def hex_of(light: float, chroma: float, hue: float) -> str:
         chroma = low
     red, green, blue = (_eight_bits(channel) for channel in _channels(light, chroma, hue))
     return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def _linear(color: str) -> tuple[float, float, float]:
-    return _decoded(color[1:3]), _decoded(color[3:5]), _decoded(color[5:7])
-
-
-def _decoded(digits: str) -> float:
-    value = int(digits, 16) / 255
-    return value / 12.92 if value <= 0.04045 else float(((value + 0.055) / 1.055) ** 2.4)
 
 
 def _eight_bits(channel: float) -> int:

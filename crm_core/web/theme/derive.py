@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from crm_core.web.theme.color import contrast, hex_of, oklch
+from crm_core.model.contrast import contrast
+from crm_core.web.theme.color import hex_of, oklch
 from crm_core.web.theme.shades import mix, on, reach, shade
 
 Mode = Literal["light", "dark"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from crm_core.web.theme.color import contrast, hex_of, luminance, oklch
+from crm_core.model.contrast import contrast, luminance
+from crm_core.web.theme.color import hex_of, oklch
 
 _SLACK = 0.05  # results exceed the required ratio by this much
 _STEPS = 20

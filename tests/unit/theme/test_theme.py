@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crm_core.model.contrast import contrast
 from crm_core.web.theme import derive, prefers_dark, theme_sheet
-from crm_core.web.theme.color import contrast, hex_of, oklch
+from crm_core.web.theme.color import hex_of, oklch
 from crm_core.web.theme.derive import DEFAULTS
 from crm_core.web.theme.shades import on, reach
 from readable_pairs import misses
