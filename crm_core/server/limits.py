@@ -44,9 +44,9 @@ class Connection(Protocol):
 def connections_for(files: int) -> int:
     """Return how many connections a process with ``files`` open files may have.
 
-    The other half is for the store, and for the manager's connections to upstreams.
+    As many are for the store, or for the manager's connections to upstreams; the rest for connections that are refused.
     """
-    return max(1, min(_MAX_CONNECTIONS, files // 2))
+    return max(1, min(_MAX_CONNECTIONS, files // 3))
 
 
 def raise_open_files() -> int:

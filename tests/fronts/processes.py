@@ -178,10 +178,15 @@ class Running:
 
 
 @contextmanager
-def manager(home: Path, instances: Mapping[str, Sequence[str]], **more: Any) -> Iterator[Running]:
-    """``crm manager`` for upstreams by code."""
+def manager(
+    home: Path, instances: Mapping[str, Sequence[str]], *, files: int | None = None, **more: Any
+) -> Iterator[Running]:
+    """``crm manager`` for upstreams by code; ``files``: how many it may open."""
     config, port = _front_files(home, instances, more)
-    with _front([forked.REAL, "manager", "--config", config], port, home / "manager.log") as running:
+    words: list[str | Path] = [forked.REAL, "manager", "--config", config]
+    if files is not None:
+        words = ["sh", "-c", f'ulimit -n {files}; exec "$0" "$@"', *words]
+    with _front(words, port, home / "manager.log") as running:
         yield running
 
 

@@ -8,6 +8,7 @@ from fronts.processes import manager
 from fronts.standin import Seen, upstream
 
 STREAMS = 100
+FILES = 120
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -48,3 +49,26 @@ async def test_a_hundred_event_streams(tmp_path: Path) -> None:
             for _, writer in clients:
                 writer.close()
     assert grown < 30e6, grown
+
+
+async def test_busy_clients_leave_files_for_their_upstreams(tmp_path: Path) -> None:
+    """As many streams are served as it may have connections; a further one is 503, and no fault of the upstream."""
+
+    async def events(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        await end.wait()
+
+    end = asyncio.Event()
+    async with upstream(events) as eu:
+        with manager(tmp_path, {"eu1": [eu.address]}, files=FILES) as running:
+            clients = []
+            for number in range(FILES // 3 + 1):
+                reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+                clients.append(writer)
+                writer.write(b"GET /i/eu1/t/n/api/v1/events HTTP/1.1\r\nHost: h\r\n\r\n")
+                status = b"200" if number < FILES // 3 else b"503"
+                assert (await asyncio.wait_for(reader.readline(), 20)).split()[1] == status
+            end.set()
+            for writer in clients:
+                writer.close()
+    assert "upstream_down" not in running.program.written()

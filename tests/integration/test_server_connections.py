@@ -43,7 +43,7 @@ def test_idle_connections_do_not_shut_the_platform_out(box: Box, sent: bytes) ->
         assert connections[0].recv(1) == b""
         until(lambda: "connections_shed" in box.log_text(), box.log_text)
     lines = [json.loads(line) for line in box.log_text().splitlines() if "connections_shed" in line]
-    assert [(line["level"], line["limit"]) for line in lines] == [("warning", FILES // 2)]
+    assert [(line["level"], line["limit"]) for line in lines] == [("warning", FILES // 3)]
 
 
 def test_a_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ async def test_the_log_has_one_line_for_many(limit: ConnectionLimit, caplog: pyt
     assert record.__dict__["members"] == {"shed": 1, "refused": 0, "limit": 4}
 
 
-@pytest.mark.parametrize(("files", "most"), [(200, 100), (1, 1), (65_536, 16_384)])
-def test_half_of_the_open_files_are_for_connections(files: int, most: int) -> None:
+@pytest.mark.parametrize(("files", "most"), [(200, 66), (1, 1), (65_536, 16_384)])
+def test_a_third_of_the_open_files_is_for_connections(files: int, most: int) -> None:
     """The store needs files too; a high limit is capped."""
     assert connections_for(files) == most
 
