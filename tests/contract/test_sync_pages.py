@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from contract.box import BRANDING, TENANT, Box, good, problem
+from contract.box import BRANDING, TENANT, Box, good, problem, roster_key, until
 from contract.conftest import Boxes
 
 EMAIL, PASSWORD = "jana@nordwind.example", "seven sailing boats"
@@ -81,6 +83,25 @@ def test_the_page_of_an_attempt_lists_each_error_with_its_place(box: Box, admin:
     assert "Sync: please check." in shown(admin, "/")
     box.applied("branding", BRANDING)
     assert "Sync: OK." in shown(admin, "/")
+
+
+@pytest.mark.parametrize(
+    ("edit", "title"),
+    [
+        ({"sync": "disabled"}, "Disabled: the receiver is off for this tenant"),
+        ({"keys": [{**roster_key(), "revoked": True}]}, "Degraded: no key is active now"),
+    ],
+)
+def test_a_refusal_is_no_headline_where_no_push_can_succeed(
+    apart: tuple[Box, httpx.Client], edit: dict[str, Any], title: str
+) -> None:
+    """The console names what stops every push, not the last one that was refused before."""
+    box, admin = apart
+    problem(box.push("branding", {"title": 5}), 422, "invalid_payload")
+    assert "The newest push was refused" in shown(admin, "/sync")
+    roster = {"tenants": {"northwind": {"keys": [roster_key()], **edit}}}
+    (box.config / "keys.yaml").write_text(json.dumps(roster))
+    until(lambda: title in shown(admin, "/sync"), lambda: shown(admin, "/sync"))
 
 
 def test_a_module_that_the_policy_blocks_is_not_blamed_on_the_plan(admin: httpx.Client) -> None:

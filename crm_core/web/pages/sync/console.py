@@ -134,8 +134,8 @@ async def _status(context: PageContext, health: Mapping[str, Any]) -> Status:
 
 
 async def _newest_refusal(context: PageContext, health: Mapping[str, Any]) -> LogEntry | None:
-    """The newest verified attempt if it was refused."""
-    if not refused_last(health):
+    """The newest verified attempt if it was refused; None if none can succeed now, which is the cause to name."""
+    if not refused_last(health) or not health["enabled"] or health["expected_key"] is None:
         return None
     found, _ = await context.services.log.page(
         context.tenant, {"request_id": health["last_failure"]["request_id"]}, limit=1, cursor=None
