@@ -64,6 +64,14 @@ def test_moments_are_relative_for_an_hour(ago: timedelta, text: str) -> None:
     assert moment.short == text
 
 
+@pytest.mark.parametrize("change", [datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)])
+def test_moments_are_relative_over_a_change_of_the_clock(change: datetime) -> None:
+    """The hour that the clock is set back or forward makes no moment older or newer."""
+    formats = Formats(RegionalFormat(Regional(timezone="Europe/Berlin")), change + timedelta(minutes=10))
+    assert formats.moment(change - timedelta(minutes=10)).short == "20 min ago"
+    assert formats.within(change - timedelta(minutes=10)).short == "20 min ago"
+
+
 @pytest.mark.parametrize(
     ("zone", "text", "full"),
     [

@@ -149,6 +149,7 @@ class Formats:
     def __init__(self, regional: RegionalFormat, now: datetime) -> None:
         self.regional = regional
         self.now = now.astimezone(regional.zone)
+        self._utc = now.astimezone(UTC)  # two times of one zone differ by the clock, whose change would count
         self.number = regional.number
         self.money = regional.money
 
@@ -173,7 +174,7 @@ class Formats:
         """The same inside a sentence: ``just now``, ``at 14:30``, ``on 24 Nov``."""
         moment = self.moment(text)
         local = self.regional.local(from_wire(text) if isinstance(text, str) else text)
-        if timedelta(seconds=-5) < self.now - local < timedelta(hours=1):
+        if timedelta(seconds=-5) < self._utc - local < timedelta(hours=1):
             return moment
         days, clock = (self.now.date() - local.date()).days, f"{local:%H:%M}"
         if days == 0:
@@ -234,7 +235,7 @@ class Formats:
         return self.regional.day(day, year=day.year != self.now.year)
 
     def _short(self, local: datetime) -> str:
-        age = self.now - local
+        age = self._utc - local
         if timedelta(seconds=-5) < age < timedelta(minutes=1):
             return gettext("just now")
         if timedelta() < age < timedelta(hours=1):
