@@ -36,7 +36,8 @@ async def checked(store: Tenant) -> tuple[str, ...]:
     if store.store_state().mode == "read_only":
         problems.append(store.store_state().reason)
     if store.torn:
-        problems.append(f"{store.torn} unfinished line(s) were dropped when the tenant was opened after a crash")
+        lines = "line was" if store.torn == 1 else "lines were"
+        problems.append(f"{store.torn} unfinished {lines} dropped when the tenant was opened after a crash")
     async with store.maintenance:
         segments = (*store.log.segments, *store.changes.segments)
         problems += await reading(store.run(lambda: _examine(store.disk, store.folder, segments)))
