@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -101,4 +103,15 @@ async def test_work_without_a_thread_fails_and_later_work_starts_one() -> None:
         assert raised.value.errno == errno.EAGAIN
         full = False
         assert await workers.run(lambda: 2) == 2
+    workers.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the policy")
+async def test_threads_for_the_disk_do_not_interrupt_the_loop() -> None:
+    """They have the policy of batch work, under which a waking thread interrupts none; the loop keeps its own."""
+    mine = os.sched_getscheduler(0)
+    workers = Workers(1, "test")
+    async with asyncio.timeout(5):
+        assert await workers.run(lambda: os.sched_getscheduler(0)) == os.SCHED_BATCH
+    assert os.sched_getscheduler(0) == mine
     workers.close()
