@@ -56,15 +56,18 @@ def full_host_name(url: str | None) -> str | None:
 
 
 async def connected(candidates: list[Endpoint], timeout: float) -> socket.socket:
-    """A connection to the first address that accepts one. Raises DeliveryError (refused, timeout)."""
+    """A connection to the first address that accepts one. Raises DeliveryError (refused, timeout).
+
+    The addresses share the seconds of ``timeout``: large providers have eight, and a firewall may drop packets to all.
+    """
     loop = asyncio.get_running_loop()
-    failure = DeliveryError("refused")
-    for family, address in candidates:
+    failure, end = DeliveryError("refused"), loop.time() + timeout
+    for tried, (family, address) in enumerate(candidates):
         with ExitStack() as stack:
             connection = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
             connection.setblocking(False)  # noqa: FBT003 -- the socket module's own signature
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout((end - loop.time()) / (len(candidates) - tried)):
                     await loop.sock_connect(connection, address)
             except TimeoutError:
                 failure = DeliveryError("timeout")

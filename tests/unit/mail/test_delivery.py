@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -102,22 +102,39 @@ def _open_files() -> list[str]:
     return [path.name for path in Path("/proc/self/fd").iterdir()]
 
 
-async def test_cancelled_while_connecting() -> None:
-    """A delivery that is cancelled leaves no open connection."""
+@pytest.fixture
+def silent() -> Iterator[Any]:
+    """An address to which connections are neither accepted nor refused."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as others:
-        address = full.getsockname()
         for _ in range(4):  # until further ones have to wait
             other = others.enter_context(socket.socket())
             other.setblocking(False)
-            other.connect_ex(address)
-        before = _open_files()
-        connecting = asyncio.create_task(connected([(socket.AF_INET, address)], 5))
-        await asyncio.sleep(0)
-        assert len(_open_files()) > len(before)
-        connecting.cancel()
-        await asyncio.wait({connecting})
-        assert connecting.cancelled()
-        assert _open_files() == before
+            other.connect_ex(full.getsockname())
+        yield full.getsockname()
+
+
+async def test_addresses_share_the_timeout(silent: Any) -> None:
+    """Many that are silent take no longer than one, and do not keep an email from one that accepts."""
+    async with asyncio.timeout(20):
+        with pytest.raises(DeliveryError) as caught:
+            await connected([(socket.AF_INET, silent)] * 1000, 0.5)
+    assert caught.value.kind == "timeout"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found = await connected([(socket.AF_INET, silent), (socket.AF_INET, server.getsockname())], 2)
+        with found:
+            assert found.getpeername() == server.getsockname()
+
+
+async def test_cancelled_while_connecting(silent: Any) -> None:
+    """A delivery that is cancelled leaves no open connection."""
+    before = _open_files()
+    connecting = asyncio.create_task(connected([(socket.AF_INET, silent)], 5))
+    await asyncio.sleep(0)
+    assert len(_open_files()) > len(before)
+    connecting.cancel()
+    await asyncio.wait({connecting})
+    assert connecting.cancelled()
+    assert _open_files() == before
 
 
 async def test_untrusted_certificate(serve: Serve) -> None:
