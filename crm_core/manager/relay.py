@@ -159,7 +159,7 @@ class Relay:
             try:
                 part = await self._part(content) if waits else content.read_nowait()
             except TimeoutError as error:
-                if rare and upstream.state != "down" and _connected(answer):
+                if rare and upstream.state != "down" and not upstream.retired.is_set() and _connected(answer):
                     continue
                 _cut_off(upstream, error)
                 return

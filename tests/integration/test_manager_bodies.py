@@ -216,8 +216,9 @@ async def test_events_come_immediately(tmp_path: Path) -> None:
         await front.idle()
 
 
-async def test_events_end_with_an_upstream_that_hangs(tmp_path: Path) -> None:
-    """A stream is cut off that says nothing while its upstream is down, so that its client connects to another."""
+@pytest.mark.parametrize("leaves", [False, True], ids=["down", "not in the file"])
+async def test_events_end_with_an_upstream_that_hangs(tmp_path: Path, *, leaves: bool) -> None:
+    """A silent stream is cut off while its upstream is down or no longer checked: its client connects to another."""
 
     async def events(_: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -230,7 +231,10 @@ async def test_events_end_with_an_upstream_that_hangs(tmp_path: Path) -> None:
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         await asyncio.sleep(0.5)
         assert not reader.at_eof()
-        eu.ready = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
+        if leaves:
+            front.write({"eu1": ["http://127.0.0.1:9"]})
+        else:
+            eu.ready = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
         assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
 
