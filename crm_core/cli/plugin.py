@@ -83,7 +83,8 @@ def _require_free(name: str, package: str, words: str) -> None:
 
     if not _NAME.fullmatch(name) or keyword.iskeyword(package):
         raise click.UsageError(
-            "NAME must be 1 to 64 of a-z, 0-9, _ and -, from a letter, not to - or _, and no Python word"
+            "NAME must be 1 to 64 of a-z, 0-9, _ and -, start with one of a-z, not end with - or _, and not be a"
+            " Python keyword"
         )
     if name in reserved_names(words):
         raise SetupError([f"the core uses the name {name} itself; choose another name"])
@@ -105,7 +106,7 @@ def _require_distinct(name: str, modules: Iterable[str]) -> None:
         try:
             bound = Counter(_bound(ast.parse(text)))
         except SyntaxError:
-            reason = f"a class named after {name} would be a word of Python"
+            reason = f"a class named after {name} would be a Python keyword"
         else:
             twice = sorted(binding for binding, times in bound.items() if times > 1)
             reason = f"the code for {name} would give two things the name {twice[0]}" if twice else ""

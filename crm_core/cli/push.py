@@ -66,7 +66,7 @@ def command(
     by = sender(ConfigFolder(config), **sent)
     if dry_run:
         if version is None:
-            click.echo("This request has version 1; without --dry-run, health says the next one.", err=True)
+            click.echo("This request has version 1: a dry run does not ask the receiver for the next one.", err=True)
         with refused_as_usage():
             body = envelope(by.target, payload_type, data, version=version or 1, strategy=strategy, preview=preview)
             request = push_to(by.target, payload_type, body)

@@ -61,7 +61,7 @@ def has_entry(path: Path, tenant: str) -> bool:
 
 
 @contextmanager
-def said_as_well(done: str) -> Iterator[None]:
+def mentioning(done: str) -> Iterator[None]:
     """Make an error of the roster say what was ``done`` before it. Raises SetupError."""
     try:
         yield

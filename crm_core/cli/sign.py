@@ -116,7 +116,7 @@ def _body(
     if whole:
         return read_bytes(file)
     if version is None:
-        raise click.UsageError("add --version: crm sign asks no receiver for the next one, as crm push does")
+        raise click.UsageError("add --version: unlike crm push, crm sign does not ask the receiver for the next one")
     return envelope(by.target, payload_type, read_data(file), version=version, strategy=strategy, preview=preview)
 
 

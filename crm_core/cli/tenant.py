@@ -54,13 +54,13 @@ def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list
 
     The entries are first, since one without a tenant does no harm: if this is killed, no tenant is without a key.
     """
-    from crm_core.cli.roster_edit import add_tenants, said_as_well
+    from crm_core.cli.roster_edit import add_tenants, mentioning
     from crm_core.cli.rotation import fresh_secret
 
     roster = config / "keys.yaml"
     known = perform(config, "tenant.creatable", tenants=names)["known"]
     added = add_tenants(roster, {name: fresh_secret() for name in names if name not in known})
-    with said_as_well(f"{roster} has an entry for each name already") if added else nullcontext():
+    with mentioning(f"{roster} has an entry for each name already") if added else nullcontext():
         for item in stream(config, "tenant.create", tenants=names):
             tenant = item["tenant"]
             if tenant in known:  # in place of one whose folder was moved away
@@ -79,7 +79,7 @@ def create_tenants(config: Path, names: list[str], *, show: bool = True) -> list
 @result_options
 def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool) -> None:
     """Remove a tenant with its entry in keys.yaml, after a backup into `backups` next to tenants_dir."""
-    from crm_core.cli.roster_edit import remove_tenant, require_editable, said_as_well
+    from crm_core.cli.roster_edit import mentioning, remove_tenant, require_editable
 
     roster = config / "keys.yaml"
     require_editable(roster)
@@ -92,7 +92,7 @@ def remove(*, name: str, no_backup: bool, yes: bool, config: Path, as_json: bool
     done: dict[str, object] = {"tenant": name, "backup": None}
     if there:
         (done,) = stream(config, "tenant.remove", tenant=name, backup=None if backup is None else str(backup))
-    with said_as_well(f"the tenant {name} is removed, and its entry is not"):
+    with mentioning(f"the tenant {name} is removed, but its entry is not"):
         entry = remove_tenant(roster, name)
     what = f"tenant {name}" + (f" and its entry in {roster}" if entry else "")
     lines = [f"removed {what}" if there else f"removed the entry of {name} in {roster}; the tenant was removed before"]
@@ -245,12 +245,12 @@ def move(*, name: str, new: str, config: Path, as_json: bool) -> None:
     If it is interrupted, run it again: it does what is left.
     URLs and signatures contain the name: platforms and clients must use the new one from then on.
     """
-    from crm_core.cli.roster_edit import rename_tenant, require_editable, said_as_well
+    from crm_core.cli.roster_edit import mentioning, rename_tenant, require_editable
 
     roster = config / "keys.yaml"
     require_editable(roster)
     done = perform(config, "store.move", tenant=name, name=new)
-    with said_as_well(f"the tenant is {new} now, and its entry is not"):
+    with mentioning(f"the tenant is {new} now, but its entry is not"):
         renamed = rename_tenant(roster, name, new)
     done["in_roster"] = _is_in_roster(config, new)
     print_result(done, f"{name} is now {new}" + (f", with its entry in {roster}" if renamed else ""), as_json=as_json)

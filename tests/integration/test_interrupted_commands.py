@@ -175,6 +175,6 @@ def test_a_move_whose_roster_edit_fails_says_what_is_left(box: Box) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "cannot be written" in refused
-    assert "the tenant is westwind now, and its entry is not: run the command again" in refused
+    assert "the tenant is westwind now, but its entry is not: run the command again" in refused
     box.crm("tenant", "move", TENANT, "westwind")
     assert names(box) == (["westwind"], {"westwind"})
