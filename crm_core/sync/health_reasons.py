@@ -53,18 +53,19 @@ def orphan_sentence(record_type: str) -> str:
 
 def staleness(roster: TenantRoster, last: Acceptance | None, now: datetime) -> Iterable[str]:
     """A reason if no push was accepted for longer than the roster expects."""
-    if roster.expect_every is None:
+    every = roster.expect_every
+    if every is None:
         return
     if last is None:
-        yield f"A push is expected every {_span(roster.expect_every)}, but none was accepted yet."
-    elif now - from_wire(last.at) > roster.expect_every:
-        age = _span(now - from_wire(last.at))
-        yield f"A push is expected every {_span(roster.expect_every)}; the last was accepted {age} ago."
+        yield f"A push is expected every {_span(every, every)}, but none was accepted yet."
+    elif now - from_wire(last.at) > every:
+        age = _span(now - from_wire(last.at), every)
+        yield f"A push is expected every {_span(every, every)}; the last was accepted {age} ago."
 
 
-def _span(span: timedelta) -> str:
-    """A time in the largest unit that fits."""
+def _span(span: timedelta, least: timedelta) -> str:
+    """A time in the largest unit in which it is at least ``least`` when rounded down: 90 minutes are not 1 hour."""
     for unit, one, several in _SPANS:
-        if number := span // unit:
+        if (number := span // unit) * unit >= least:
             return one if number == 1 else several.format(number)
     return "0 seconds"

@@ -295,23 +295,26 @@ async def test_records_without_a_plugin_are_a_reason(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "passed", "every", "ago"),
     [
-        (0, "0 seconds"), (1, "1 second"), (59, "59 seconds"), (60, "1 minute"), (119, "1 minute"), (120, "2 minutes"),
-        (3599, "59 minutes"), (3600, "1 hour"), (7199, "1 hour"), (7200, "2 hours"), (86_399, "23 hours"),
-        (86_400, "1 day"), (172_799, "1 day"), (172_800, "2 days"),
+        (1, 1, "1 second", "1 second"), (59, 59, "59 seconds", "59 seconds"), (60, 119, "1 minute", "1 minute"),
+        (119, 120, "119 seconds", "2 minutes"), (3600, 7199, "1 hour", "1 hour"),
+        (5400, 7199, "90 minutes", "119 minutes"), (5400, 7200, "90 minutes", "2 hours"),
+        (9000, 9000, "150 minutes", "150 minutes"),
+        (86_400, 172_799, "1 day", "1 day"), (216_000, 216_000, "60 hours", "60 hours"),
+        (172_800, 259_200, "2 days", "3 days"),
     ],
 )  # fmt: skip
-def test_a_push_that_is_overdue(seconds: int, words: str) -> None:
-    """The time that is expected and the time that has passed are in the largest unit."""
+def test_a_push_that_is_overdue(seconds: int, passed: int, every: str, ago: str) -> None:
+    """The time that is expected is exact; the time that has passed is rounded down, but never below it."""
     roster = TenantRoster(expect_every=timedelta(seconds=seconds))
     start = datetime(2026, 11, 24, 2, tzinfo=UTC)
     last = Acceptance(at=START, payload_type="branding", version=1, request_id="r", revision=1)
-    assert list(staleness(roster, None, start)) == [f"A push is expected every {words}, but none was accepted yet."]
+    assert list(staleness(roster, None, start)) == [f"A push is expected every {every}, but none was accepted yet."]
     assert not list(staleness(roster, last, start + timedelta(seconds=seconds)))
-    late = start + timedelta(seconds=seconds, microseconds=1000)
+    late = start + timedelta(seconds=passed, microseconds=1000)
     assert list(staleness(roster, last, late)) == [
-        f"A push is expected every {words}; the last was accepted {words} ago."
+        f"A push is expected every {every}; the last was accepted {ago} ago."
     ]
     assert not list(staleness(TenantRoster(), None, start))
 
