@@ -222,6 +222,14 @@ def test_a_text_that_is_no_whole_number_stays_text(text: str) -> None:
     assert read(guests, "-3", FORMATS).value == -3
 
 
+def test_the_time_that_will_be_stored_is_shown_where_the_clock_skips_the_one_typed() -> None:
+    """On 28 March 2027, the clocks of Zurich go from 02:00 to 03:00."""
+    met = Member(name="met", label="Met", kind="moment", type=Moment)
+    formats = Formats(RegionalFormat(Regional(timezone="Europe/Zurich")), FORMATS.now)
+    typed = read(met, "2027-03-28 02:30", formats)
+    assert (typed.value, typed.echo) == ("2027-03-28T01:30:00.000Z", "Sunday, 28 March 2027, 03:30")
+
+
 def test_a_stored_amount_of_three_decimals_stays() -> None:
     """An ambiguous amount that the user did not change is not refused."""
     form = stored(fee="12.500")

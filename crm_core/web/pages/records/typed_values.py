@@ -221,9 +221,11 @@ def _read_moment(member: Member, text: str, formats: Formats) -> TypedValue:
         return TypedValue(text, question=question, error=day.error)
     at = datetime.combine(date.fromisoformat(day.value), time(int(found[1]), int(found[2])), formats.regional.zone)
     try:
-        return TypedValue(to_wire(at), f"{day.echo}, {clock}")
+        stored = to_wire(at)
     except OverflowError:  # before the year 1 or after 9999 in UTC
         return TypedValue(text)
+    local = formats.regional.local(from_wire(stored))  # later than typed if the clock skips that time
+    return TypedValue(stored, f"{formats.full_day(local.date())}, {local:%H:%M}")
 
 
 def _read_day(member: Member, text: str, formats: Formats) -> TypedValue:
