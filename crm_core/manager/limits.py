@@ -6,6 +6,11 @@ from typing import Final
 
 import msgspec
 
+from crm_core.server.limits import Deadlines
+
+DEADLINES: Final = Deadlines(body=35.0)
+"""Of clients. An instance's deadline for a body comes first: it logs the refusal, and a browser app can read it."""
+
 MAX_IN_FLIGHT: Final = 2048
 """Requests in progress at one upstream, without event streams; one that hangs leaves sockets for the others."""
 

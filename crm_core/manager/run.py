@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from crm_core.manager.app import Manager
-from crm_core.manager.limits import Timeouts
+from crm_core.manager.limits import DEADLINES, Timeouts
 from crm_core.manager.relay import Relay
 from crm_core.manager.roster import InstanceRoster
 from crm_core.server.limits import Deadlines
@@ -37,7 +37,7 @@ async def manage(
         Manager(roster, relay, new_request_id),
         listen=str(roster.settings.listen),
         ready=ready,
-        deadlines=deadlines,
+        deadlines=deadlines or DEADLINES,
         exit_seconds=exit_seconds,
         on_stop=relay.stop,
         on_hangup=roster.reload,

@@ -45,7 +45,7 @@ async def serving(
     words = await asyncio.to_thread(nginx_words, folder)
     if not patient:
         rendered = (folder / "crm.conf").read_text()
-        hurried = rendered.replace("client_body_timeout 30s;", "client_body_timeout 1s; keepalive_timeout 50ms;")
+        hurried = rendered.replace("client_body_timeout 35s;", "client_body_timeout 1s; keepalive_timeout 50ms;")
         (folder / "crm.conf").write_text(hurried)
     with Program(words, folder / "out.log") as program:
         await asyncio.to_thread(program.until, f"http://127.0.0.1:{port}/healthz")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crm_core.manager.limits import MAX_IN_FLIGHT, Timeouts
+from crm_core.manager.limits import DEADLINES, MAX_IN_FLIGHT, Timeouts
 from crm_core.manager.upstream import Upstream
 from crm_core.server.head import HEAD_LIMIT, HEADERS_LIMIT
 from crm_core.server.limits import Deadlines
@@ -32,15 +32,17 @@ def test_the_examples_run_in_the_order_of_the_page(tmp_path: Path) -> None:
 
 
 def test_the_limits_on_the_page_are_those_of_the_code() -> None:
-    """Every figure of the table is the code's."""
+    """Every figure of the table is the code's; an instance refuses a late body first, so that it logs a push."""
     table = section(page(NAME), "Upstreams")
-    timeouts, deadlines = Timeouts(), Deadlines()
+    timeouts, deadlines, first = Timeouts(), DEADLINES, Deadlines().body
+    assert deadlines.body > first
     for row in (
         f"| {timeouts.connect:g} s | to connect",
         f"| {timeouts.answer:g} s | from a request",
         f"| {timeouts.part:g} s | between two parts",
         f"| {MAX_IN_FLIGHT:,} | requests",
-        f"| {deadlines.head:g} s, {deadlines.body:g} s, {deadlines.idle:g} s | a client's head",
+        f"| {deadlines.head:g} s, {deadlines.body:g} s, {deadlines.idle:g} s | a client's head, its body (an instance",
+        f"refuses it after {first:g} s)",
         f"| {HEAD_LIMIT // 1024} KiB, {HEADERS_LIMIT} | a request's head",
     ):
         assert row in table
