@@ -175,6 +175,8 @@ def _error(error: Exception, phase: FailureKind, server: MailServer) -> Delivery
         return DeliveryError("timeout")
     if not isinstance(error, SMTPResponseException):
         return DeliveryError(_broken_off(error) if phase == "authentication" else phase, _shown(str(error), server))
+    if error.code < 0:  # a line without a code, which is no reply
+        return DeliveryError("protocol", _shown(error.message, server))
     if isinstance(error, SMTPHeloError):
         phase = "helo"
     kind = kind_of(error.code, error.message, phase, server)

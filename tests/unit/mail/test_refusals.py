@@ -203,6 +203,14 @@ async def test_a_short_password_is_redacted_as_a_word(serve: Serve, inbox: Inbox
     assert error.response == "535 5.7.8 wrong password: [redacted] at mx.example"
 
 
+@pytest.mark.parametrize("verb", ["AUTH", "MAIL", "RCPT", "DATA"])
+async def test_a_line_without_a_code_is_no_reply(serve: Serve, inbox: Inbox, verb: str) -> None:
+    """The email is not blamed, nor the password: the other end does not speak SMTP."""
+    inbox.replies = {verb: ["right horse, hello"] * 4}
+    error = await failure_of(await serve("none", login=LOGIN))
+    assert (error.kind, error.response) == ("protocol", "Malformed SMTP response line: [redacted], hello")
+
+
 async def test_the_password_is_redacted_in_later_steps(serve: Serve, inbox: Inbox) -> None:
     """A server may repeat it whenever it likes."""
     inbox.replies = {"DATA": ["554 5.7.1 crm@northwind.example with right horse is blocked"]}
