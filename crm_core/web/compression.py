@@ -17,6 +17,7 @@ from crm_core.web.accept import prefers_gzip
 from crm_core.web.answers import Answer
 from crm_core.web.request import Request
 
+_VARY: Final = (b"vary", b"Accept-Encoding")
 _LEAST: Final = 1024  # bytes of an answer that is worth it
 _INLINE: Final = 64 * 1024  # bytes that the event loop compresses itself
 _LEVEL: Final = 4
@@ -25,13 +26,13 @@ _GZIP: Final = 31  # zlib's window bits for the format of RFC 1952
 
 async def compressed(request: Request, answer: Answer) -> Answer:
     """The answer in gzip if it is long enough and Accept-Encoding prefers it; it varies by that field either way."""
-    varied = answer.adding("Vary", "Accept-Encoding")
-    body = answer.body
+    fields, body = [*answer.headers, _VARY], answer.body
+    varied = Answer(answer.status, fields, body)
     if answer.status != 200 or isinstance(body, Stream) or (isinstance(body, bytes) and len(body) <= _LEAST):
         return varied
     if not prefers_gzip(request.fields(b"accept-encoding")):
         return varied
-    fields = [field for field in varied.headers if field[0] != b"content-length"]
+    fields = [(name, value) for name, value in fields if name != b"content-length"]
     fields.append((b"content-encoding", b"gzip"))
     if not isinstance(body, bytes):
         return Answer(200, fields, _compressed_parts(body))

@@ -141,8 +141,11 @@ class TinyDBBackend(StorageBackend):
 
     async def page(self, tenant: str, query: PageQuery) -> Page:
         store = await self._readable(tenant)
-        with store.in_use():  # or its memory could be freed meanwhile
+        store.users += 1  # or its memory could be freed meanwhile
+        try:
             return await read_page(store.state, query, store.prepare)
+        finally:
+            store.users -= 1
 
     async def count(self, tenant: str, collection: str) -> int:
         return len((await self._readable(tenant)).state.collection(collection).rows)
