@@ -108,7 +108,9 @@ async def copy_all(source: StorageBackend, target: StorageBackend) -> AsyncItera
         counts = await _copy(source, target, tenant)
         yield {"tenant": tenant, "of": len(names), "counts": counts}
     await _refuse_served(source, target)
-    if not source.EXCLUSIVE:  # a server may have run for a moment
+    if not source.EXCLUSIVE:  # a server or a command may have run for a moment
+        if await source.tenants() != names:
+            raise SetupError([f"{source.NAME} has other tenants since the copy began: run the command again"])
         for tenant in names:
             if (await source.view(tenant, None)).seq != (await target.view(tenant, None)).seq:
                 raise SetupError([f"{tenant} has changed since it was copied: run the command again"])

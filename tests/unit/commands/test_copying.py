@@ -217,3 +217,22 @@ async def test_a_store_that_is_served_is_not_copied(files: StorageBackend, tmp_p
     assert await copied(shared, target) == ["east", "west"]
     for store in (shared, target):
         await store.close()
+
+
+async def test_no_tenant_is_left_behind(files: StorageBackend, tmp_path: Path) -> None:
+    """If a command makes, renames or removes one while others are copied, the source stays until the next run."""
+    shared = await opened(Shared(), tmp_path / "shared")
+    await copied(files, shared)
+    target = await opened(sqlite.SQLiteBackend(), tmp_path / "sqlite")
+
+    async def run(command: Callable[..., Awaitable[None]], *names: str) -> None:
+        with pytest.raises(SetupError, match="shared has other tenants since the copy began"):
+            await copied(shared, target, lambda tenant: command(*names) if tenant == "west" else shared.has(tenant))
+        await refuse_marked(shared)
+
+    await run(shared.create, "new")
+    await run(shared.rename, "east", "first")
+    await run(shared.remove, "new")
+    assert await copied(shared, target) == ["first", "west"] == await target.tenants()
+    for store in (shared, target):
+        await store.close()
