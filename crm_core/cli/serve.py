@@ -160,7 +160,8 @@ async def _serve(
             control = ControlServer(settings.tenants_dir, lambda name, arguments: perform(services, name, arguments))
             await control.start()
             stack.push_async_callback(control.close)
-        checking = None if await check_store(services) else asyncio.create_task(check_store_later(services))
+        checked = await check_store(services)
+        checking = asyncio.create_task(check_store_later(services, checked=checked))
         works = [
             configuration.run(services.stop, changed=partial(_log_configuration, configuration)),
             log_store_alerts(backend, services.stop),
@@ -184,8 +185,7 @@ async def _serve(
             exit_seconds=EXIT_SECONDS,
             lifespan=app.serving(),
         )
-        if checking is not None:
-            await checking
+        await checking
 
 
 def _log_configuration(configuration: Configuration) -> None:

@@ -166,3 +166,14 @@ def test_an_unfit_database_is_named_when_it_answers(box: Box, proxy: Proxy, post
     assert box.process is not None
     assert box.process.wait(20) == 1
     assert "moved to tinydb" in box.log_text()
+
+
+def test_a_server_ends_if_its_store_was_copied_while_it_hung(box: Box, proxy: Proxy) -> None:
+    """Its process counts for 15 seconds, then the copy marks the store; once it continues it ends, and says why."""
+    proxy.open()
+    box.create_tenants().start()
+    with psycopg.connect(proxy.direct, autocommit=True) as db:
+        db.execute("INSERT INTO crm.marks VALUES ('eu1', %s)", (b'{"state":"moved","other":"tinydb"}',))
+    assert box.process is not None
+    assert box.process.wait(20) == 1
+    assert "moved to tinydb" in box.log_text()
