@@ -22,7 +22,7 @@ from crm_tinydb.summaries import read_summary, write_summary
 from crm_tinydb.tenant import Tenant
 from crm_tinydb.workers import ThreadFactory, Workers
 
-APPENDERS = 16  # tenants that can sync at the same time; more results in a turn of the loop than of few
+APPENDERS = 32  # tenants that can sync at the same time; more results in a turn of the loop than of few
 WORKERS = 8  # folds, openings and log reads at the same time, apart from commits
 FLUSH_AFTER = 0.4  # seconds until unverified attempts are written
 
