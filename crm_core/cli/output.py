@@ -8,13 +8,16 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event, Timer
+from typing import Any, Final, Generic, TypeVar
 
 import click
 import msgspec
 
 T = TypeVar("T")
+_PATIENCE: Final = 2.0  # seconds of waiting that need no word
 
 
 class OutputFailed(OSError):
@@ -65,6 +68,30 @@ def clear_progress() -> None:
     """Replace the progress on a terminal by the next line."""
     if _has_progress():
         click.echo("\r\033[K", nl=False, err=True)
+
+
+@contextmanager
+def waiting_shown(text: str) -> Iterator[None]:
+    """Show a text on a terminal while something takes long."""
+    if not _has_progress():
+        yield
+        return
+    shown = Event()
+
+    def show() -> None:
+        click.echo(text, nl=False, err=True)
+        shown.set()
+
+    timer = Timer(_PATIENCE, show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if shown.is_set():
+            clear_progress()
 
 
 def print_line(value: object) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from crm_core.cli.output import OutputFailed, exit_without_output
+from crm_core.cli.output import OutputFailed, exit_without_output, waiting_shown
 from crm_core.errors import CrmError, SetupError, UnknownTenant
 
 if TYPE_CHECKING:
@@ -178,10 +178,12 @@ def _items(config: Path, name: str, arguments: dict[str, Any], *, streams: bool)
             problem = f"{folder} is in use by {owner}, which answers no commands"
             advice = "wait for it if it is another command; see its log if it is a server"
             raise SetupError([f"{problem}: {advice}"]) from None
-        if streams:
-            yield from client.stream(folder, name, arguments)
-        else:
-            yield client.call(folder, name, arguments)
+        with waiting_shown(f"waiting for the server of {folder} ..."):
+            items = client.stream(folder, name, arguments) if streams else iter([client.call(folder, name, arguments)])
+            first = next(items, None)
+        if first is not None:
+            yield first
+        yield from items
 
 
 def _refuse_other_encodings(arguments: dict[str, Any]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import resource
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,3 +181,25 @@ def test_a_move_whose_roster_edit_fails_says_what_is_left(box: Box) -> None:
     assert "the tenant is westwind now, but its entry is not: run the command again" in refused
     box.crm("tenant", "move", TENANT, "westwind")
     assert names(box) == (["westwind"], {"westwind"})
+
+
+@pytest.mark.parametrize("words", [("tenant", "list"), ("log", "export", "--tenant", TENANT)])
+def test_a_person_sees_that_a_command_waits_for_a_server_that_hangs(box: Box, words: tuple[str, ...]) -> None:
+    """On a terminal it says so until the server answers; what is read by a program has no word of it."""
+    process = box.start().process
+    assert process is not None
+    environ = {**box.environ, "CRM_CONFIG": str(box.config)}
+    terminal, its_end = pty.openpty()
+    process.send_signal(signal.SIGSTOP)
+    try:
+        with subprocess.Popen([forked.crm(), *words], env=environ, stdout=subprocess.PIPE, stderr=its_end) as command:
+            said = os.read(terminal, 1000).decode()
+            assert said == f"waiting for the server of {box.folder / 'tenants'} ..."
+            process.send_signal(signal.SIGCONT)
+            printed, _ = command.communicate(timeout=30)
+    finally:
+        process.send_signal(signal.SIGCONT)
+        os.close(its_end)
+    assert os.read(terminal, 1000).decode() == "\r\033[K"
+    assert command.returncode == 0
+    assert b"waiting" not in printed
