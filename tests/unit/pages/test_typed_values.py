@@ -69,6 +69,8 @@ def test_numbers_are_read_by_the_locale(
         ("en-US", "USD", "$5", "5", "USD"),
         ("en-AU", "AUD", "$5", "5", "AUD"),
         ("de-DE", "EUR", "12.500 €", "12500", "EUR"),
+        ("de-DE", "EUR", "US$1,500.00", "1500.00", "USD"),
+        ("sv-SE", "SEK", "A$ 20", "20", "AUD"),
         ("de-DE", "EUR", "7", "7", None),
     ],
 )

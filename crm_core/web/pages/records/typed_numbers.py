@@ -15,6 +15,9 @@ _SPACES: Final = "\\s'\N{RIGHT SINGLE QUOTATION MARK}"
 _SPACED: Final = re.compile(rf"[0-9]{{1,3}}(?:[{_SPACES}][0-9]{{3}})+")
 _AMOUNT: Final = re.compile(r"([^0-9+.,-]*)([+-]?[0-9.,].*?[0-9.,]|[+-]?[0-9])([^0-9.,]*)", re.DOTALL)
 _SIGNS: Final = {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₺": "TRY", "₩": "KRW", "₪": "ILS", "zł": "PLN"}
+_CODES: Final = sorted(CURRENCIES)
+_WORLD: Final = "en_001"
+"""A locale whose symbols are those of one currency each, such as ``US$`` and ``A$``."""
 _LEAST_CLEAR: Final = 4
 """Decimals that make a number with one separator clear."""
 
@@ -103,4 +106,5 @@ def _currency(text: str, regional: RegionalFormat) -> str | None:
         return own
     if text in _SIGNS:
         return _SIGNS[text]
-    return next((code for code in sorted(CURRENCIES) if get_currency_symbol(code, regional.locale) == text), None)
+    symbols = ((code, get_currency_symbol(code, locale)) for locale in (regional.locale, _WORLD) for code in _CODES)
+    return next((code for code, symbol in symbols if symbol == text), None)
