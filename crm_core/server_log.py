@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 from typing import Final
 
 CORE: Final = "crm_core."
 """The beginning of the names of the core's own modules."""
+
+NO_PLUGIN: Final = (CORE, *(f"{name}{mark}" for name in sys.stdlib_module_names for mark in ".:"))
+"""The beginnings of the places that are no plugin's: in the core, and in the standard library, which plugins call."""
 
 logging.getLogger("crm").addHandler(logging.NullHandler())  # commands have no log: Python would print the bare names
 

@@ -19,7 +19,7 @@ from weakref import WeakSet
 import msgspec
 
 from crm_core.errors import CrmError, Finding, PluginFailed
-from crm_core.server_log import CORE, ServerLog, origin
+from crm_core.server_log import CORE, NO_PLUGIN, ServerLog, origin
 
 T = TypeVar("T")
 Check = Callable[[Any], T]
@@ -110,7 +110,7 @@ class Door:
                 raise
             if self._on_failure is not None:
                 self._on_failure(plugin, hook, error)
-            found = origin(error, outside=CORE)
+            found = origin(error, outside=NO_PLUGIN)
             cause = " at ".join(found.values())
             if has_answered and found["at"].startswith(CORE) and type(error) in (TypeError, ValueError):
                 cause = f"what it returned is wrong: {error}"  # the words of a check, which quote no value
@@ -163,9 +163,8 @@ def said(error: BaseException) -> str:
 
 def said_at(error: BaseException) -> str:
     """The same, with the line of the plugin that raised it, if it was one of the plugin."""
-    core = (CORE, "importlib")
-    place = origin(error, outside=core)["at"]
-    return said(error) if place.startswith((*core, "unknown")) else f"{said(error)} ({place})"
+    place = origin(error, outside=NO_PLUGIN)["at"]
+    return said(error) if place.startswith((*NO_PLUGIN, "unknown")) else f"{said(error)} ({place})"
 
 
 def each(value: Any, expected: type[T]) -> list[T]:
@@ -215,7 +214,10 @@ def text(value: Any) -> str:
     if type(found) is not str:
         found = str.__str__(found)
     if not found.isascii():
-        found.encode()
+        try:
+            found.encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text contains a lone surrogate") from None
     return found
 
 
@@ -243,7 +245,10 @@ def instance(value: Any, expected: type[T]) -> T:
         return copy
     plain = msgspec.to_builtins(value)
     plain_json(plain)
-    return msgspec.convert(plain, expected)
+    try:
+        return msgspec.convert(plain, expected)
+    except msgspec.ValidationError as error:  # its words may quote a value, its place does not
+        raise ValueError(f"{expected.__name__} does not fit its type at {str(error).rpartition(' at ')[2]}") from None
 
 
 def mapping(value: Any) -> dict[str, Any]:

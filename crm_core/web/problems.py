@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crm_core.errors import CrmError, InternalError, PluginFailed
 from crm_core.server.problem import problem as server_problem
-from crm_core.server_log import CORE, ServerLog, origin
+from crm_core.server_log import NO_PLUGIN, ServerLog, origin
 from crm_core.web.answers import Answer
 from crm_core.web.request import Request
 
@@ -25,7 +25,7 @@ def understood(error: Exception, request_id: str) -> CrmError:
     """
     if isinstance(error, CrmError):
         if isinstance(error, PluginFailed):
-            cause = origin(error.__cause__, outside=CORE)
+            cause = origin(error.__cause__, outside=NO_PLUGIN)
             _log.error("plugin_failed", **error.evidence, detail=error.operator_detail, **cause, request_id=request_id)
         return error
     _log.error("internal_error", **origin(error), request_id=request_id)

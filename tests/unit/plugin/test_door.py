@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -145,6 +147,7 @@ def test_operators_learn_the_type_and_the_line() -> None:
         (door.findings, [5], "Finding expected, got int"),
         (door.findings, 5, "'int' object is not iterable"),
         (door.findings, [Finding("title", "wrong", "Wrong.")], "a pointer is empty or begins with /"),
+        (door.findings, [Finding("/title", "wrong", "\ud800")], "a text contains a lone surrogate"),
         (door.mapping, ["the secret"], "an object expected, got list"),
     ],
 )
@@ -156,10 +159,11 @@ def test_operators_learn_what_is_wrong_with_a_result(check: Callable[[Any], Any]
 
 
 def test_words_that_may_quote_a_value_stay_out() -> None:
-    """Those of a conversion of a result name the value that does not fit."""
+    """Those of a conversion of a result name the value that does not fit; its place is shown."""
     with pytest.raises(PluginFailed) as caught:
-        called(Entitlements(subscription=Subscription("secret")), lambda one: door.instance(one, Entitlements))  # type: ignore[arg-type]
-    assert "failed in hook: ValidationError at " in caught.value.operator_detail
+        called(Entitlements(subscription=Subscription("secret")), partial(door.instance, expected=Entitlements))  # type: ignore[arg-type]
+    words = "what it returned is wrong: Entitlements does not fit its type at `$.subscription.state`."
+    assert caught.value.operator_detail.endswith(words)
     assert "secret" not in caught.value.operator_detail
 
 
@@ -172,6 +176,13 @@ def test_a_change_of_what_is_read_only_is_at_the_plugins_line() -> None:
     with pytest.raises(PluginFailed) as caught:
         Door().call("acme", "hook", changing, door.findings)
     assert f"TypeError at {__name__}:" in caught.value.operator_detail
+
+
+def test_an_error_of_the_standard_library_is_at_the_plugins_line() -> None:
+    """The line of the plugin that called it says more than a line of json."""
+    with pytest.raises(PluginFailed) as caught:
+        Door().call("acme", "hook", lambda: json.loads("{"), door.findings)
+    assert f"JSONDecodeError at {__name__}:" in caught.value.operator_detail
 
 
 def test_a_plugin_cannot_name_another_one() -> None:

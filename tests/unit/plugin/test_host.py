@@ -102,6 +102,18 @@ def test_a_plugin_that_raises_at_import_is_named_and_stops_no_other(tmp_path: Pa
     ]
 
 
+def test_a_type_that_does_not_fit_is_broken_at_the_line_of_its_class(tmp_path: Path) -> None:
+    """The core raises it while the class is made, below frames of the standard library."""
+    (tmp_path / "boats.py").write_text(
+        "from crm_core.plugin.record_type import RecordType\n"
+        "class Boats(RecordType):\n    RECORD = str\n    NAME = TITLE = SINGULAR = 'boats'\n"
+    )
+    host = PluginHost()
+    host.load_folder(tmp_path)
+    (broken,) = host.broken
+    assert broken.error.endswith("(crm_folder_plugin_boats:2).")
+
+
 def test_a_misspelt_hook_is_reported_with_the_name_that_was_meant() -> None:
     """A marked function without a hook of its name breaks the plugin instead of staying silent."""
     host = PluginHost()
