@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import pytest
@@ -60,6 +60,33 @@ class TestDeals(RecordTypeSuite):
     def test_a_currency_must_exist(self) -> None:
         """A code of the right form that ISO 4217 does not know is refused."""
         assert self.pointers({**self.valid, "currency": "XXX"}) == {"/currency"}
+
+
+class Port(msgspec.Struct, forbid_unknown_fields=True):
+    city: Line | None = None
+    country: Line | None = None
+
+
+class Sailor(msgspec.Struct, forbid_unknown_fields=True):
+    name: Line
+    is_cook: bool = False
+
+
+class Voyage(msgspec.Struct, forbid_unknown_fields=True):
+    name: Line
+    port: Port | None = None
+    crew: Annotated[list[Sailor], msgspec.Meta(max_length=9)] = []
+
+
+class Voyages(RecordType):
+    NAME, TITLE, SINGULAR, RECORD = "voyages", "Voyages", "Voyage", Voyage
+
+
+class TestPartsWithDefaults(RecordTypeSuite):
+    """A valid record may leave out members of an object and of a row."""
+
+    record_type_class = Voyages
+    valid: ClassVar[dict[str, Any]] = {"name": "North", "port": {"city": "Kiel"}, "crew": [{"name": "Ada"}]}
 
 
 class TestTasks(RecordTypeSuite):
