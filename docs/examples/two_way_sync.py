@@ -62,11 +62,21 @@ def load(db: sqlite3.Connection, api: httpx.Client) -> None:
                 for record in page["items"]:
                     apply(db, record)
                     seen.add(record["id"])
+    here = {id_ for (id_,) in db.execute("SELECT id FROM people WHERE id IS NOT NULL")}
+    gone = [(id_,) for id_ in here - seen if is_gone(api, id_)]
     with db:
-        here = {id_ for (id_,) in db.execute("SELECT id FROM people WHERE id IS NOT NULL")}
-        db.executemany("DELETE FROM people WHERE id = ?", [(id_,) for id_ in here - seen])
+        db.executemany("DELETE FROM people WHERE id = ?", gone)
         db.execute("DELETE FROM progress")
         db.execute("INSERT INTO progress VALUES (?)", (cursor,))
+
+
+def is_gone(api: httpx.Client, id_: str) -> bool:
+    """Whether no record has this id; one that was archived or restored between the two lists is in neither."""
+    answer = api.get(f"customers/{id_}")
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return True
+    answer.raise_for_status()
+    return False
 
 
 def pull(db: sqlite3.Connection, api: httpx.Client, wait: int) -> bool:
@@ -94,14 +104,21 @@ def pull(db: sqlite3.Connection, api: httpx.Client, wait: int) -> bool:
 
 def push(db: sqlite3.Connection, api: httpx.Client) -> bool:
     """Send rows that were changed here; whether any came further. One that is refused is not sent in a hurry again."""
-    query = "SELECT number, id, name, email, revision, changed FROM people WHERE changed LIMIT 500"
-    rows = db.execute(query).fetchall()
+    moved, last = False, 0
+    query = """SELECT rowid, number, id, name, email, revision, changed FROM people
+        WHERE changed AND rowid > ? ORDER BY rowid LIMIT 500"""
+    while rows := db.execute(query, (last,)).fetchall():  # refused rows, however many, are no reason to stop
+        last = rows[-1][0]
+        moved = send(db, api, [row[1:] for row in rows]) or moved
+    return moved
+
+
+def send(db: sqlite3.Connection, api: httpx.Client, rows: list[tuple[Any, ...]]) -> bool:
+    """Send rows in a batch; whether any came further."""
     items = [
         {"name": name, "email": email, **({"id": id_, "if_revision": revision} if id_ else {"external_id": number})}
         for number, id_, name, email, revision, _ in rows
     ]
-    if not rows:
-        return False
     results = api.post("customers/batch", json={"items": items}).raise_for_status().json()["results"]
     archived, refused = [], 0
     with db:
@@ -112,7 +129,7 @@ def push(db: sqlite3.Connection, api: httpx.Client) -> bool:
             elif result["problem"]["code"] == "record_archived":
                 archived.append((number, result["problem"]["id"]))
             elif result["problem"]["code"] != "revision_mismatch":  # then the feed has the newer revision
-                print(number, result["problem"]["detail"], file=sys.stderr)
+                print(number, result["problem"].get("errors", result["problem"]["detail"]), file=sys.stderr)
                 refused += 1
     for number, id_ in archived:  # it was archived over there: that ends what was changed here
         answer = api.get(f"customers/{id_}")

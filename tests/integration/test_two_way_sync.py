@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import runpy
 import sqlite3
 from pathlib import Path
 
 import httpx
 
 from plain_http import PLAIN
-from soak.run import Soak, soak
+from soak.run import PROGRAM, Soak, soak
 
 
 def test_both_sides_are_equal_after_kills(tmp_path: Path) -> None:
@@ -46,5 +47,46 @@ def test_a_restored_backup_is_taken_over(tmp_path: Path) -> None:
         run.edits["c0"] = "Here"
         run.sync_once()
         assert run.differences() == ["unfit was not sent", "unfit: None there, (None, '', 0, False) here"]
+    finally:
+        run.box.stop()
+
+
+def test_refused_rows_do_not_block_others(tmp_path: Path) -> None:
+    """A whole batch of rows that do not fit, such as a column of bad addresses, leaves the rows after it to be sent."""
+    run = Soak(tmp_path, records=1, writers=0)
+    try:
+        run.fill()
+        with sqlite3.connect(run.erp) as db:
+            unfit = [(f"unfit-{number}",) for number in range(500)]
+            db.executemany("INSERT INTO people (number, name, changed) VALUES (?, '', 1)", unfit)
+            db.execute("INSERT INTO people (number, name, changed) VALUES ('fit', 'Fit', 1)")
+        run.sync_once()
+        with httpx.Client(headers=run.headers, verify=PLAIN) as api:
+            assert len(api.get(f"{run.api}/customers?external_id=fit").json()["items"]) == 1
+    finally:
+        run.box.stop()
+
+
+def test_a_record_that_is_restored_between_two_lists_stays(tmp_path: Path) -> None:
+    """It is archived while the live ones are read and live while the archived ones are: an edit here is not lost."""
+    run = Soak(tmp_path, records=1, writers=0)
+    try:
+        run.fill()
+        with (
+            sqlite3.connect(run.erp) as db,
+            httpx.Client(base_url=run.api + "/", headers=run.headers, verify=PLAIN) as api,
+        ):
+            (id_,) = db.execute("SELECT id FROM people").fetchone()
+            db.execute("UPDATE people SET name = 'Here', changed = 1")
+            api.delete(f"customers/{id_}").raise_for_status()
+
+            def restore(request: httpx.Request) -> None:
+                if "archived=true" in str(request.url):
+                    restoring = f"{run.api}/customers/{id_}/restore"
+                    httpx.post(restoring, headers=run.headers, verify=PLAIN).raise_for_status()
+
+            api.event_hooks["request"] = [restore]
+            runpy.run_path(str(PROGRAM))["load"](db, api)
+            assert db.execute("SELECT name, changed FROM people").fetchall() == [("Here", 1)]
     finally:
         run.box.stop()
