@@ -23,7 +23,6 @@ Strategy = Literal["replace", "merge"]
 _PROBLEM = "application/problem+json"
 _ALREADY = ("replayed_nonce", "duplicate_payload")
 _ACCEPTED = ("applied", "unchanged")
-_PREVIEWED = ("previewed",)
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -89,15 +88,11 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
             version = (yield from self.versions()).min_version(payload_type, data)
         body = envelope(self.target, payload_type, data, version=version, strategy=strategy, preview=preview)
         unsigned = push_to(self.target, payload_type, body)
-        answer = yield from self._exchange(unsigned)
-        if preview and _repeated(answer, _PREVIEWED):
-            # It was previewed, but the answer with the diff got lost. A preview changes nothing: sign it again.
-            answer = yield from self._exchange(unsigned)
-        return _outcome(answer, preview=preview)
+        return _outcome((yield from self._exchange(unsigned, only_reads=preview)))
 
     def health(self) -> Steps[Health]:
         """The tenant's health, by signature."""
-        answer = yield from self._exchange(health_of(self.target))
+        answer = yield from self._exchange(health_of(self.target), only_reads=True)
         document = _document(answer)
         if answer.status != 200:
             raise Refused(answer.status, document)
@@ -122,10 +117,11 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         headers = {**dict(request.headers), **self.signer(request, int(self.clock()), self.nonce())}
         return ReadyRequest(request.method, self.target.origin + request.path, headers, request.body)
 
-    def _exchange(self, unsigned: Unsigned) -> Steps[Answer]:
+    def _exchange(self, unsigned: Unsigned, *, only_reads: bool) -> Steps[Answer]:
         """Send the same bytes until there is a final answer, signed again once a repeat is too old. Raises Unanswered.
 
-        A push that was accepted before is recognized by its bytes.
+        A push that was accepted before is recognized by its bytes. A request that only reads is signed again each time:
+        the caller needs its answer, which a repeat with a used nonce would not get.
         """
         pauses = self.retries.pauses()
         request, is_repeat = self.signed(unsigned), False
@@ -145,6 +141,8 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
             if pause is None or pause > self.retries.longest_pause or (isinstance(answer, Lost) and answer.final):
                 raise Unanswered(f"{request.url}: {why}")
             yield Pause(pause, why)
+            if only_reads:
+                request = self.signed(unsigned)
 
 
 def envelope(
@@ -169,15 +167,14 @@ def envelope(
     return json.dumps(members, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _outcome(answer: Answer, *, preview: bool) -> Outcome:
+def _outcome(answer: Answer) -> Outcome:
     """The outcome of a push. The refused repeat of a push that was accepted is a success. Raises Refused."""
     document = _document(answer)
     if answer.status == 200:
         return _read(_original(document) | document, Outcome)
-    if not _repeated(answer, _PREVIEWED if preview else _ACCEPTED):
+    if not _was_accepted(answer):
         raise Refused(answer.status, document)
-    status = "previewed" if preview else "already_applied"
-    return _read(document | _original(document) | {"status": status}, Outcome)
+    return _read(document | _original(document) | {"status": "already_applied"}, Outcome)
 
 
 def _is_too_old(answer: Answer) -> bool:
@@ -185,12 +182,12 @@ def _is_too_old(answer: Answer) -> bool:
     return answer.status == 401 and _document(answer).get("code") == "timestamp_out_of_window"
 
 
-def _repeated(answer: Answer, ended: tuple[str, ...]) -> bool:
-    """Whether this refuses a repeat of a request that ended with one of these statuses."""
+def _was_accepted(answer: Answer) -> bool:
+    """Whether this refuses a repeat of a push that was accepted."""
     if answer.status != 409:
         return False
     document = _document(answer)
-    return document.get("code") in _ALREADY and _original(document).get("status") in ended
+    return document.get("code") in _ALREADY and _original(document).get("status") in _ACCEPTED
 
 
 def _original(document: Mapping[str, Any]) -> dict[str, Any]:

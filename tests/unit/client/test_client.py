@@ -202,18 +202,15 @@ async def test_a_receiver_may_accept_repeats(receiver: Any, push: Any, planned: 
     assert (outcome.status, outcome.version, outcome.request_id) == ("already_applied", 7, "r-0")
 
 
-async def test_a_preview_whose_answer_got_lost_is_signed_again(
-    receiver: Any, push: Any, planned: Any, problem: Any
+@pytest.mark.parametrize(("verb", "answer"), [("preview", {**APPLIED, "status": "previewed"}), ("health", HEALTH)])
+async def test_a_read_whose_answer_got_lost_is_signed_again(
+    receiver: Any, push: Any, planned: Any, verb: str, answer: dict[str, Any]
 ) -> None:
-    """A preview changes nothing and its purpose is the diff, so it is signed again to get it."""
-    previewed = problem(409, "replayed_nonce", original={**ORIGINAL, "status": "previewed"})
-    receiver.answers = [planned(drop=True), previewed, planned({**APPLIED, "status": "previewed"})]
-    outcome = await push("preview", version=7)
-    assert outcome.changes
-    nonces = [got.headers["sync-nonce"] for got in receiver.got]
-    assert nonces[0] == nonces[1] != nonces[2]
-    receiver.answers = [previewed, previewed]
-    assert (await push("preview", version=7)).status == "previewed"
+    """A preview and health change nothing and their answer is needed; the receiver refuses a used nonce."""
+    receiver.answers = [planned(drop=True), planned(drop=True), planned(answer)]
+    outcome = await push(verb, **({} if verb == "health" else {"version": 7}))
+    assert outcome.document == answer
+    assert len({got.headers["sync-nonce"] for got in receiver.got}) == len(receiver.got) == 3
 
 
 @pytest.mark.parametrize("original", [{**ORIGINAL, "status": "rejected"}, {**ORIGINAL, "status": "previewed"}, None])
