@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from crm_core.cli.running import print_json, result_options, stream
-from crm_core.errors import SetupError
 
 
 @click.command("plugins")
 @result_options
 def command(*, config: Path, as_json: bool) -> None:
     """List every plugin with its state and what it adds; exit 1 if one is broken or cannot read what is stored."""
-    from crm_core.plugin.registry import build_registry
+    from crm_core.plugin.registry import UnfitPlugins, build_registry
     from crm_core.settings.installation import load_plugins
     from crm_core.settings.instance import load_instance
 
     instance = config / "instance.yaml"
     host = load_plugins(load_instance(instance, environ=os.environ) if instance.exists() else None)
+    brought: Mapping[str, Sequence[tuple[str, str]]]
+    problems: tuple[str, ...] = ()
     try:
         brought = build_registry(host).brought()
-        problems: tuple[str, ...] = ()
-    except SetupError as error:
-        brought, problems = {}, error.problems
+    except UnfitPlugins as error:
+        brought, problems = error.brought, error.problems
     rows = [plugin.described(brought.get(plugin.name, ())) for plugin in host.plugins]
     for row in () if as_json else rows:
         text = f"{row['name']} {row['version']}  {row['state']}  {row['kind']}: {', '.join(row['brings'])}"

@@ -57,14 +57,19 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def brought(self) -> dict[str, list[tuple[str, str]]]:
         """The items of each plugin, as (kind, name)."""
-        found: dict[str, list[tuple[str, str]]] = {}
-        for item, plugin in self.owners.items():
-            found.setdefault(plugin, []).append(item)
-        return found
+        return _by_plugin(self.owners)
+
+
+class UnfitPlugins(SetupError):
+    """Faults of what plugins register. ``brought``: the other items of each plugin, as (kind, name)."""
+
+    def __init__(self, problems: Iterable[str], brought: Mapping[str, list[tuple[str, str]]]) -> None:
+        super().__init__(problems)
+        self.brought = brought
 
 
 def build_registry(host: PluginHost) -> Registry:
-    """Collect the items of every plugin. Raises SetupError that lists every fault."""
+    """Collect the items of every plugin. Raises UnfitPlugins that lists every fault."""
     collector = _Collector(host)
     with watched(host.door, printed):
         payload_types = collector.gather("crm_register_payload_types", "payload type", PayloadType)
@@ -74,7 +79,7 @@ def build_registry(host: PluginHost) -> Registry:
     collector.refuse_shared_headers(schemes.values())
     collector.refuse_dangling_references(record_types)
     if collector.problems:
-        raise SetupError(collector.problems)
+        raise UnfitPlugins(collector.problems, _by_plugin(collector.owners))
     prepare(one.SECTION for one in payload_types.values() if one.SECTION is not None)
     prepare(one.RECORD for one in record_types.values())
     return Registry(
@@ -85,6 +90,13 @@ def build_registry(host: PluginHost) -> Registry:
         owners=collector.owners,
         door=host.door,
     )
+
+
+def _by_plugin(owners: Mapping[tuple[str, str], str]) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for item, plugin in owners.items():
+        found.setdefault(plugin, []).append(item)
+    return found
 
 
 class _Collector:

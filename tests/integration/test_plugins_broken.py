@@ -322,6 +322,7 @@ def test_config_check_reports_broken_plugins_and_clashes(tmp_path: Path) -> None
     reported = box.crm("config", "check", code=1)
     assert "plugin two:" in reported
     assert "plugin three:" in reported
+    assert "active  payload type: branding" in box.crm("plugins", code=1)  # the others are listed as always
 
 
 def test_a_broken_plugin_that_is_disabled_stops_nothing(tmp_path: Path) -> None:
