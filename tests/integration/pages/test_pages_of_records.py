@@ -345,6 +345,7 @@ def test_a_limit_is_said_before_the_form_is_filled(box: Box, grace: Visitor) -> 
         assert said in grace.get("/customers/new")
         refused = grace.post("/customers/new", "/customers/new", 403, name="One too many")
         assert 'value="One too many"' in refused
+        assert said in refused
     finally:
         box.applied("features", EVERYTHING)
 

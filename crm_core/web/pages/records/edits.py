@@ -201,6 +201,8 @@ async def _problem(context: PageContext, error: CrmError, form: RecordForm) -> P
         return await same_value_notice(context, form.type, error)
     if isinstance(error, ServerError):  # its own words are for the operator
         return failure(*input_stays())
+    if isinstance(error, LimitReached) and (full := await full_text(context, form.type)):
+        return failure(f"{gettext(error.title)}.", full)
     if not isinstance(error, InvalidRecord) or not count:
         return failure(f"{gettext(error.title)}.", form.errors.get("") or localized(error.detail))
     title = ngettext("{n} field needs attention.", "{n} fields need attention.", count)
