@@ -112,3 +112,21 @@ def test_the_breadcrumb_of_a_name_from_right_to_left(sit: Sit, api: Api) -> None
     crumb = desk.page.locator(".crumbs [aria-current]")
     assert _style(crumb, "direction") == "ltr"
     assert _style(crumb.locator("bdi"), "direction") == "rtl"
+
+
+@pytest.mark.parametrize("path", ["/customers/new", "/customers?q=announced"])
+def test_a_toast_on_a_phone_covers_no_bar(sit: Sit, box: Box, api: Api, path: str) -> None:
+    """The buttons of a form and the acts on a selection can be tapped while something is announced."""
+    api.put("customers", "announced", name="Announced Rowers")
+    desk = sit(People.agent, viewport={"width": 390, "height": 700}, reduced_motion="reduce")
+    page = desk.page
+    desk.go(path)
+    desk.live()
+    boxes = page.locator("tbody").get_by_role("checkbox")
+    if boxes.count():
+        boxes.first.check()
+    box.applied("branding", {"title": f"Nordwind on {path}"})
+    toast, bar = page.locator(".toast").bounding_box(), page.locator(".sticky-foot, .bulk").bounding_box()
+    assert toast is not None
+    assert bar is not None
+    assert toast["y"] + toast["height"] <= bar["y"]
