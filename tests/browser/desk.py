@@ -17,6 +17,14 @@ _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _FAILED = re.compile(r"the server responded with a status of (5\d\d)")
 """The console's line for a failed request; to hear of every response costs a tenth of the CPU of a test's process."""
+_SMALL = """
+() => [...document.querySelectorAll("a[href], button, summary, select, textarea, input:not([type=hidden])")]
+  .filter((one) => one.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
+  .filter((one) => !one.closest(".vh, .skip, .focus-only, p"))
+  .map((one) => [one, (one.closest("label") ?? one).getBoundingClientRect()])
+  .filter(([, at]) => Math.min(at.width, at.height) < 23.5)
+  .map(([one, at]) => `${one.outerHTML.slice(0, 120)} ${at.width.toFixed(1)}x${at.height.toFixed(1)}`)
+"""
 SHOTS = Path(__file__).parents[2] / ".screenshots"
 
 
@@ -93,6 +101,11 @@ class Desk:
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+    def small_targets(self) -> list[str]:
+        """What can be tapped and is under 24 px high or wide; a control counts with its label."""
+        found: list[str] = self.page.evaluate(_SMALL)
+        return found
 
     def wear(self, scheme: Literal["light", "dark"]) -> None:
         """Switch the system to light or dark, and wait until the page is painted."""

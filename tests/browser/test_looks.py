@@ -129,12 +129,13 @@ def looked_at(desk: Desk, name: str, path: str) -> list[str]:
                 desk.shot(f"{name}-{width}-{scheme}")
         if desk.overflow() > 0:
             wrong.append(f"{name}: {desk.overflow()} px wider than {width}")
+        wrong += [f"{name} {width}: too small: {target}" for target in desk.small_targets()]
     return wrong
 
 
 @pytest.mark.parametrize("names", PARTS, ids="+".join)
 def test_every_page(sit: Sit, filled: dict[str, str], names: tuple[str, ...]) -> None:
-    """No page has a serious finding of axe or is wider than its window, in light and dark, wide and narrow."""
+    """No page has a serious finding of axe, is wider than its window or has small targets, wide and narrow."""
     desk = sit(reduced_motion="reduce")
     desk.check_pages()
     ids = filled
