@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -12,7 +13,10 @@ TENANT = "northwind"
 
 
 def fill(url: str, crm: Callable[..., str], records: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Create or update every record by its external id; ``customer`` and ``deal`` name others by theirs."""
+    """Create or update every record by its external id; ``customer`` and ``deal`` name others by theirs.
+
+    A date is a number of days from today.
+    """
     scopes = [word for name in records for word in ("--scope", f"{name}:read", "--scope", f"{name}:write")]
     token = json.loads(crm("token", "create", "--tenant", TENANT, "--name", "demo records", *scopes, "--json"))
     ids: dict[str, str] = {}
@@ -28,7 +32,8 @@ def fill(url: str, crm: Callable[..., str], records: Mapping[str, list[dict[str,
 
 
 def _body(row: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
-    body = {name: str(value) if hasattr(value, "isoformat") else value for name, value in row.items()}
+    today = date.today()  # noqa: DTZ011 -- of the person who looks at it
+    body = {name: str(today + timedelta(days=value)) if name.endswith("_on") else value for name, value in row.items()}
     del body["external_id"]
     for name in ("customer", "deal"):
         if name in body:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -34,7 +35,7 @@ def until_ready(running: subprocess.Popen[str]) -> str:
 
 @pytest.mark.slow
 def test_the_demo_pushes_serves_and_continues_with_its_data(tmp_path: Path) -> None:
-    """It prints what was applied and refused, serves it, and a second start changes nothing."""
+    """It prints what was applied and refused, serves records of these days, and a second start changes nothing."""
     port = free_port()
     with demo(tmp_path / "demo", port) as running:
         output = until_ready(running)
@@ -43,6 +44,12 @@ def test_the_demo_pushes_serves_and_continues_with_its_data(tmp_path: Path) -> N
         base = re.search(r"workspace +(\S+)", output.split("Ready.")[1])
         assert base is not None
         assert httpx.get(f"{base[1]}api/v1/bootstrap/public").json()["branding"]["title"] == "Nordwind Reisen"
+        token = Demo(tmp_path / "demo", port).run("token", "create", "--tenant", "northwind", "--scope", "tasks:read")
+        headers = {"Authorization": f"Bearer {token.split()[0]}"}
+        tasks = httpx.get(f"{base[1]}api/v1/tasks?sort=due_on", headers=headers).json()["items"]
+        late, due = (date.fromisoformat(task["due_on"]) for task in tasks[:2])
+        assert due - late == timedelta(days=4)
+        assert abs(due - datetime.now(UTC).date()) <= timedelta(days=1)
         with demo(tmp_path / "demo", free_port()) as second:
             assert second.stdout is not None
             assert "already running (pid" in second.stdout.read()
